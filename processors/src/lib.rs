@@ -1,0 +1,1 @@
+//! The topologies of Tidegate: speeding and billing.

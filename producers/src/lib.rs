@@ -1,0 +1,1 @@
+//! Radar and invoice simulators, and replay of real files.

@@ -1,0 +1,133 @@
+//! The consumer's half that every home shares: a channel of events one way, commands the other.
+//!
+//! A home runs a thread that keeps the lease and fetches; the [`Consumer`] is what a worker holds of it. The thread never waits for
+//! processing: each partition has a few credits (see [`Chunk`]), and the event channel is as long as all credits together.
+
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+
+use tokio::sync::mpsc as events;
+use tokio_stream::Stream;
+
+use super::{Chunk, Offset, TopicPartition};
+use crate::error::{Error, Result};
+
+/// What a consumer reports.
+#[derive(Debug)]
+pub enum Event {
+    /// These partitions are now owned by this member; [`Consumer::seek`] starts fetching them.
+    Assigned(Vec<TopicPartition>),
+    /// These partitions are wanted elsewhere: commit, then [`Consumer::release`] them. Until then they are still owned.
+    Revoked(Vec<TopicPartition>),
+    /// These partitions were lost without being asked: what was not committed will be done again by another.
+    Lost(Vec<TopicPartition>),
+    /// Records, or news of the position.
+    Chunk(Chunk),
+}
+
+/// What a worker asks of its consumer's thread.
+#[derive(Debug)]
+pub enum Command {
+    /// Fetch this partition from here on; what was fetched before is void.
+    Seek(TopicPartition, Offset),
+    /// Stop fetching these, and give them back if they were assigned.
+    Release(Vec<TopicPartition>),
+    /// Leave the group and end.
+    Close,
+}
+
+/// Proof of ownership, checked by the log in the commit itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The member's name.
+    pub member: String,
+    /// Distinguishes this life of the member from earlier ones under the same name.
+    pub incarnation: i64,
+}
+
+/// A consumer: a stream of events. Dropping it leaves the group and ends its thread.
+pub struct Consumer {
+    events: events::Receiver<Result<Event>>,
+    commands: mpsc::Sender<Command>,
+    wake: Box<dyn Fn() + Send + Sync>,
+    membership: Option<Membership>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// The thread's end of the event channel.
+pub type EventSender = events::Sender<Result<Event>>;
+
+impl Consumer {
+    /// Joins a home's thread to a worker. `wake` must make the thread look at its commands soon.
+    pub fn new(
+        events: events::Receiver<Result<Event>>,
+        commands: mpsc::Sender<Command>,
+        wake: impl Fn() + Send + Sync + 'static,
+        membership: Option<Membership>,
+        thread: std::thread::JoinHandle<()>,
+    ) -> Consumer {
+        Consumer { events, commands, wake: Box::new(wake), membership, thread: Some(thread) }
+    }
+
+    /// Fetches `partition` from `offset` on.
+    ///
+    /// # Errors
+    /// If the consumer's thread has ended.
+    pub fn seek(&self, partition: TopicPartition, offset: Offset) -> Result<()> {
+        self.command(Command::Seek(partition, offset))
+    }
+
+    /// Stops fetching these partitions and gives the assigned ones back to the group.
+    ///
+    /// # Errors
+    /// If the consumer's thread has ended.
+    pub fn release(&self, partitions: Vec<TopicPartition>) -> Result<()> {
+        self.command(Command::Release(partitions))
+    }
+
+    /// Proof of ownership for commits; `None` without a group.
+    #[must_use]
+    pub fn membership(&self) -> Option<&Membership> {
+        self.membership.as_ref()
+    }
+
+    /// The next event; waits for it without a runtime. For programs and tests without async.
+    ///
+    /// # Errors
+    /// What the consumer's thread reports, or that it has ended.
+    pub fn blocking_next(&mut self) -> Result<Event> {
+        self.events.blocking_recv().unwrap_or_else(|| Err(ended()))
+    }
+
+    fn command(&self, command: Command) -> Result<()> {
+        self.commands.send(command).map_err(|_| ended())?;
+        (self.wake)();
+        Ok(())
+    }
+}
+
+fn ended() -> Error {
+    Error::Defect("the consumer's thread has ended".to_owned())
+}
+
+impl Stream for Consumer {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.poll_recv(cx)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // The thread may have ended by itself: then there is nobody to tell.
+        let _ = self.commands.send(Command::Close);
+        (self.wake)();
+        self.events.close();
+        while self.events.try_recv().is_ok() {}
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Sinks: a topic into CSV files or a SQLite read store, exactly once.
