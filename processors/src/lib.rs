@@ -1,1 +1,4 @@
 //! The topologies of Tidegate: speeding and billing.
+
+pub mod billing;
+pub mod speeding;

@@ -1,1 +1,23 @@
-//! The contract of Tidegate: Avro schemas, their Rust twins, the table of topics, the read store.
+//! The contract between the stages: what a record of each topic holds, and where it comes from and goes.
+//!
+//! It is the Avro schemas of `avro/` (older versions kept beside), their Rust twins, the one table of topics
+//! ([`TOPICS`]) and the read store's tables ([`READ_STORE`]). It is *not* a codec and does no IO: the wire format is
+//! the runtime's, and this crate knows neither an engine nor a client.
+//!
+//! Units stand last in names: `_kmh`, `_minor` (minor units of the currency, cents or pence), `_micros` (millionths of the
+//! major unit). Times are UTC milliseconds since 1970. There is no float in it.
+
+mod billing;
+mod ddl;
+mod record;
+pub mod topics;
+mod traffic;
+
+pub use billing::{ANONYMOUS, CustomerTotal, Invoice, InvoiceLine};
+pub use ddl::{ChildTable, READ_STORE, TABLES, Table, table_of};
+pub use record::Record;
+pub use topics::{Cleanup, KeyKind, TOPICS, Topic, topic};
+pub use traffic::{
+    Infraction, OwnerEvent, OwnerEventKind, RadarEvent, RadarEventKind, RadarKind, Reading, VehicleEvent,
+    VehicleEventKind,
+};

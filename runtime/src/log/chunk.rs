@@ -152,6 +152,12 @@ impl Credits {
         Credits { under_way: Arc::default(), limit, returned: Arc::new(returned) }
     }
 
+    /// True if a credit is left.
+    #[must_use]
+    pub fn available(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) < self.limit
+    }
+
     /// A credit, if one is left. Only the fetching thread takes credits, so the check needs no loop.
     #[must_use]
     pub fn take(&self) -> Option<Credit> {

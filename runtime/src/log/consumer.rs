@@ -1,7 +1,7 @@
 //! The consumer's half that every home shares: a channel of events one way, commands the other.
 //!
 //! A home runs a thread that keeps the lease and fetches; the [`Consumer`] is what a worker holds of it. The thread never waits for
-//! processing: each partition has a few credits (see [`Chunk`]), and the event channel is as long as all credits together.
+//! processing: each partition has a few credits (see [`Chunk`]), and what does not fit into the channel waits without blocking it.
 
 use std::pin::Pin;
 use std::sync::mpsc;
@@ -31,7 +31,8 @@ pub enum Event {
 pub enum Command {
     /// Fetch this partition from here on; what was fetched before is void.
     Seek(TopicPartition, Offset),
-    /// Stop fetching these, and give them back if they were assigned.
+    /// Stop fetching these, and give them back if they were assigned. A group owns partition *numbers*: naming one topic's
+    /// partition gives back that number of every topic.
     Release(Vec<TopicPartition>),
     /// Leave the group and end.
     Close,
@@ -48,20 +49,30 @@ pub struct Membership {
 
 /// A consumer: a stream of events. Dropping it leaves the group and ends its thread.
 pub struct Consumer {
-    events: events::Receiver<Result<Event>>,
+    events: events::Receiver<Result<Notice>>,
     commands: mpsc::Sender<Command>,
     wake: Box<dyn Fn() + Send + Sync>,
     membership: Option<Membership>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
+/// What a home's thread sends: events for the worker, and news for the consumer itself.
+#[derive(Debug)]
+pub enum Notice {
+    /// Handed to the worker.
+    Event(Event),
+    /// The member has joined again after losing everything. It travels behind [`Event::Lost`] in the same channel, so
+    /// that a worker that has not heard of its loss cannot commit in the name of the new life.
+    Rejoined(Membership),
+}
+
 /// The thread's end of the event channel.
-pub type EventSender = events::Sender<Result<Event>>;
+pub type EventSender = events::Sender<Result<Notice>>;
 
 impl Consumer {
     /// Joins a home's thread to a worker. `wake` must make the thread look at its commands soon.
     pub fn new(
-        events: events::Receiver<Result<Event>>,
+        events: events::Receiver<Result<Notice>>,
         commands: mpsc::Sender<Command>,
         wake: impl Fn() + Send + Sync + 'static,
         membership: Option<Membership>,
@@ -86,7 +97,8 @@ impl Consumer {
         self.command(Command::Release(partitions))
     }
 
-    /// Proof of ownership for commits; `None` without a group.
+    /// Proof of ownership for commits; `None` without a group. Changes when the member was evicted and has joined again:
+    /// ask for it at every commit.
     #[must_use]
     pub fn membership(&self) -> Option<&Membership> {
         self.membership.as_ref()
@@ -97,7 +109,22 @@ impl Consumer {
     /// # Errors
     /// What the consumer's thread reports, or that it has ended.
     pub fn blocking_next(&mut self) -> Result<Event> {
-        self.events.blocking_recv().unwrap_or_else(|| Err(ended()))
+        loop {
+            let notice = self.events.blocking_recv().unwrap_or_else(|| Err(ended()))?;
+            if let Some(event) = self.take_note(notice) {
+                return Ok(event);
+            }
+        }
+    }
+
+    fn take_note(&mut self, notice: Notice) -> Option<Event> {
+        match notice {
+            Notice::Event(event) => Some(event),
+            Notice::Rejoined(membership) => {
+                self.membership = Some(membership);
+                None
+            }
+        }
     }
 
     fn command(&self, command: Command) -> Result<()> {
@@ -115,7 +142,18 @@ impl Stream for Consumer {
     type Item = Result<Event>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.events.poll_recv(cx)
+        loop {
+            let Poll::Ready(notice) = self.events.poll_recv(cx) else { return Poll::Pending };
+            match notice {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(notice)) => {
+                    if let Some(event) = self.take_note(notice) {
+                        return Poll::Ready(Some(Ok(event)));
+                    }
+                }
+            }
+        }
     }
 }
 

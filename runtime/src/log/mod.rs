@@ -8,10 +8,15 @@
 //! - records of one partition are read in the order of their offsets, each once from any position;
 //! - a partition of a group has one owner at a time, and a commit by anybody else is refused;
 //! - a producer's transactional id has one holder at a time: opening it again fences the older one.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the shell around the pure core: threads, files and the clock live here"
+)]
 
 mod chunk;
 mod consumer;
 pub mod embedded;
+mod outgoing;
 mod partitioner;
 mod records;
 mod registry;
@@ -23,9 +28,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use chunk::{Chunk, Credit, Credits, RecordRef};
-pub use consumer::{Command, Consumer, Event, EventSender, Membership};
+pub use consumer::{Command, Consumer, Event, EventSender, Membership, Notice};
+pub use outgoing::Outgoing;
 pub use partitioner::{murmur2, partition_for};
-pub use records::{Entry, Headers, Outgoing, Records, RecordsError};
+pub use records::{Entry, Headers, Records, RecordsError};
+pub(crate) use records::{put_varint, take_varint};
 pub use registry::{SchemaId, SchemaRegistry, subject_of_value};
 
 use crate::error::Result;
@@ -265,7 +272,7 @@ pub trait Log: Send + Sync {
     /// Removes records before `before` (Kafka's DeleteRecords). May keep a few of them, never touches later ones.
     ///
     /// # Errors
-    /// As [`watermarks`](Log::watermarks).
+    /// As [`watermarks`](Log::watermarks); [`Refused`](crate::Error::Refused) past the high watermark.
     fn trim(&self, partition: &TopicPartition, before: Offset) -> Result<()>;
 
     /// Every group.

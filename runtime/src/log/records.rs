@@ -9,7 +9,6 @@
 
 use std::ops::Range;
 
-use super::TopicPartition;
 use crate::time::EventTime;
 
 /// Where one record's parts stand in the buffer.
@@ -45,19 +44,75 @@ impl Records {
     /// # Errors
     /// If `bytes` is not `count` whole records.
     pub fn parse(bytes: Vec<u8>, count: usize) -> Result<Records, RecordsError> {
-        // A record takes at least four bytes: a count no buffer could hold must not reserve memory.
-        let mut entries = Vec::with_capacity(count.min(bytes.len() / 4 + 1));
-        let mut at = 0;
-        let mut time = 0;
-        for index in 0..count {
-            let fail = |what| RecordsError { index, what };
-            let entry = parse_entry(&bytes, &mut at, &mut time).map_err(fail)?;
-            entries.push(entry);
-        }
-        if at != bytes.len() {
-            return Err(RecordsError { index: count, what: "bytes are left over" });
-        }
+        let mut entries = Vec::new();
+        parse_entries(&bytes, 0, 0, count, &mut entries)?;
         Ok(Records { bytes, entries })
+    }
+
+    /// Appends a stored run of `count` records, as [`parse`](Records::parse) would read it, without a buffer of its own.
+    ///
+    /// # Errors
+    /// As [`parse`](Records::parse); nothing is appended then.
+    pub fn extend_stored(&mut self, stored: &[u8], count: usize) -> Result<(), RecordsError> {
+        let (bytes_before, entries_before) = (self.bytes.len(), self.entries.len());
+        let previous = self.last_time();
+        let appended = rebase(stored, previous, &mut self.bytes)
+            .map_err(|what| RecordsError { index: 0, what })
+            .and_then(|()| parse_entries(&self.bytes, bytes_before, previous, count, &mut self.entries));
+        if appended.is_err() {
+            self.bytes.truncate(bytes_before);
+            self.entries.truncate(entries_before);
+        }
+        appended
+    }
+
+    /// Moves every record of `other` behind these; `other` keeps a buffer to fill again.
+    pub fn append(&mut self, other: &mut Records) {
+        if self.is_empty() {
+            self.clear();
+            std::mem::swap(self, other);
+            return;
+        }
+        rebase(&other.bytes, self.last_time(), &mut self.bytes)
+            .expect("what `push` wrote is a run of records");
+        let moved = other.bytes.len();
+        // Only the first time can change its length, so that everything behind it moves by the same distance.
+        let end = self.position();
+        let shift = |range: &Range<u32>| range_from_end(range, moved, end);
+        self.entries.extend(other.entries.iter().map(|entry| Entry {
+            time: entry.time,
+            key: entry.key.as_ref().map(shift),
+            value: entry.value.as_ref().map(shift),
+            headers: shift(&entry.headers),
+        }));
+        other.clear();
+    }
+
+    /// The end of the run from `start` that takes at most `max_bytes` and `max_records`; at least one record.
+    #[must_use]
+    pub fn run_end(&self, start: usize, max_bytes: usize, max_records: usize) -> usize {
+        let limit = self.start_of(start) + max_bytes;
+        let fitting = self.entries[start..].partition_point(|entry| entry.headers.end as usize <= limit);
+        (start + fitting.clamp(1, max_records)).min(self.len())
+    }
+
+    /// Writes the stored form of some of the records behind `into`.
+    pub fn encode(&self, range: Range<usize>, into: &mut Vec<u8>) {
+        if !range.is_empty() {
+            let run = &self.bytes[self.start_of(range.start)..self.start_of(range.end)];
+            let mut at = 0;
+            take_varint(run, &mut at).expect("what `push` wrote begins with its time");
+            put_varint(into, zigzag(self.entries[range.start].time.0));
+            into.extend_from_slice(&run[at..]);
+        }
+    }
+
+    /// The records from `index` on.
+    #[must_use]
+    pub fn from_index(&self, index: usize) -> Records {
+        let mut bytes = Vec::new();
+        self.encode(index..self.len(), &mut bytes);
+        Records::parse(bytes, self.len() - index).expect("a run of whole records parses")
     }
 
     /// Appends a record.
@@ -68,7 +123,7 @@ impl Records {
         value: Option<&[u8]>,
         headers: &[(&str, &[u8])],
     ) {
-        let previous = self.entries.last().map_or(0, |entry| entry.time.0);
+        let previous = self.last_time();
         put_varint(&mut self.bytes, zigzag(time.0.wrapping_sub(previous)));
         let key = self.put_optional(key);
         let value = self.put_optional(value);
@@ -112,8 +167,20 @@ impl Records {
     /// The least and the greatest time in it.
     #[must_use]
     pub fn time_range(&self) -> Option<(EventTime, EventTime)> {
-        let times = || self.entries.iter().map(|entry| entry.time);
-        times().min().zip(times().max())
+        self.time_range_of(0..self.len())
+    }
+
+    /// The least and the greatest time of some of the records.
+    ///
+    /// # Panics
+    /// If there are no such records.
+    #[must_use]
+    pub fn time_range_of(&self, range: Range<usize>) -> Option<(EventTime, EventTime)> {
+        let (first, rest) = self.entries[range].split_first()?;
+        let widen = |(least, greatest): (EventTime, EventTime), entry: &Entry| {
+            (least.min(entry.time), greatest.max(entry.time))
+        };
+        Some(rest.iter().fold((first.time, first.time), widen))
     }
 
     /// The time of record `index`.
@@ -150,6 +217,14 @@ impl Records {
     #[must_use]
     pub fn headers(&self, index: usize) -> Headers<'_> {
         Headers { rest: self.slice(self.entries[index].headers.clone()) }
+    }
+
+    fn last_time(&self) -> i64 {
+        self.entries.last().map_or(0, |entry| entry.time.0)
+    }
+
+    fn start_of(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.entries[before].headers.end as usize)
     }
 
     fn slice(&self, range: Range<u32>) -> &[u8] {
@@ -206,47 +281,41 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
-/// Records on their way to several partitions: what a step produces, in order within each partition.
-#[derive(Clone, Debug, Default)]
-pub struct Outgoing {
-    batches: Vec<(TopicPartition, Records)>,
+/// Appends the entries of `count` records that fill `bytes` from `at` on; `time` is the one before them.
+fn parse_entries(
+    bytes: &[u8],
+    mut at: usize,
+    mut time: i64,
+    count: usize,
+    entries: &mut Vec<Entry>,
+) -> Result<(), RecordsError> {
+    // A record takes at least four bytes: a count no buffer could hold must not reserve memory.
+    entries.reserve(count.min((bytes.len() - at) / 4 + 1));
+    for index in 0..count {
+        let entry = parse_entry(bytes, &mut at, &mut time).map_err(|what| RecordsError { index, what })?;
+        entries.push(entry);
+    }
+    if at != bytes.len() {
+        return Err(RecordsError { index: count, what: "bytes are left over" });
+    }
+    Ok(())
 }
 
-impl Outgoing {
-    /// The buffer of one partition; look it up once per run of records.
-    pub fn partition(&mut self, topic: &std::sync::Arc<str>, partition: u32) -> &mut Records {
-        let found = self.batches.iter().position(|(to, _)| to.partition == partition && to.topic == *topic);
-        let at = found.unwrap_or_else(|| {
-            let to = TopicPartition { topic: topic.clone(), partition };
-            self.batches.push((to, Records::default()));
-            self.batches.len() - 1
-        });
-        &mut self.batches[at].1
+/// Writes a stored run behind `into`, whose last record has time `previous`.
+fn rebase(stored: &[u8], previous: i64, into: &mut Vec<u8>) -> Result<(), &'static str> {
+    if !stored.is_empty() {
+        let mut at = 0;
+        let time = unzigzag(take_varint(stored, &mut at)?);
+        put_varint(into, zigzag(time.wrapping_sub(previous)));
+        into.extend_from_slice(&stored[at..]);
     }
+    Ok(())
+}
 
-    /// Every partition with records in it.
-    pub fn batches(&self) -> impl Iterator<Item = (&TopicPartition, &Records)> {
-        self.batches.iter().filter(|(_, records)| !records.is_empty()).map(|(to, records)| (to, records))
-    }
-
-    /// True if there is no record in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.batches().next().is_none()
-    }
-
-    /// The size of all records.
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        self.batches.iter().map(|(_, records)| records.bytes.len()).sum()
-    }
-
-    /// Forgets the records, keeps the memory.
-    pub fn clear(&mut self) {
-        for (_, records) in &mut self.batches {
-            records.clear();
-        }
-    }
+/// A range of a buffer of `len` bytes, in a longer one that ends with the same bytes at `end`.
+fn range_from_end(range: &Range<u32>, len: usize, end: u32) -> Range<u32> {
+    let shift = |at: u32| (end as usize - (len - at as usize)) as u32;
+    shift(range.start)..shift(range.end)
 }
 
 fn parse_entry(bytes: &[u8], at: &mut usize, time: &mut i64) -> Result<Entry, &'static str> {
@@ -362,6 +431,46 @@ mod tests {
         }
 
         #[test]
+        fn runs_joined_are_the_records_in_one_run(
+            made in prop::collection::vec(any_record(), 0..20), at in 0_usize..20,
+        ) {
+            let (first, second) = made.split_at(at.min(made.len()));
+            let whole = build(&made);
+            let mut appended = build(first);
+            appended.append(&mut build(second));
+            prop_assert_eq!(&appended, &whole);
+            let mut extended = build(first);
+            extended.extend_stored(build(second).bytes(), second.len()).unwrap();
+            prop_assert_eq!(&extended, &whole);
+            prop_assert_eq!(whole.from_index(first.len()), build(second));
+        }
+
+        #[test]
+        fn a_run_is_as_long_as_its_bounds_allow(
+            made in prop::collection::vec(any_record(), 1..20), bytes in 0_usize..2_000, most in 1_usize..20,
+        ) {
+            let whole = build(&made);
+            let mut read = Records::default();
+            while read.len() < made.len() {
+                let (start, end) = (read.len(), whole.run_end(read.len(), bytes, most));
+                let mut run = Vec::new();
+                whole.encode(start..end, &mut run);
+                prop_assert!(end - start <= most && end > start);
+                prop_assert!(end - start == 1 || run.len() <= bytes + 10);
+                read.extend_stored(&run, end - start).unwrap();
+            }
+            prop_assert_eq!(read, whole);
+        }
+
+        #[test]
+        fn damaged_bytes_append_nothing(made in prop::collection::vec(any_record(), 1..5)) {
+            let mut records = build(&made);
+            let stored = records.bytes()[..records.bytes().len() - 1].to_vec();
+            prop_assert!(records.extend_stored(&stored, made.len()).is_err());
+            prop_assert_eq!(records, build(&made));
+        }
+
+        #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), count in 0_usize..50) {
             if let Ok(records) = Records::parse(bytes, count) {
                 for index in 0..count {
@@ -382,19 +491,5 @@ mod tests {
     fn a_great_count_reserves_no_memory() {
         let error = Records::parse(vec![0; 8], usize::MAX).unwrap_err();
         assert_eq!(error.to_string(), "record 2 of the batch: it ends early");
-    }
-
-    #[test]
-    fn outgoing_keeps_the_order_within_a_partition() {
-        let topic: std::sync::Arc<str> = "t".into();
-        let mut outgoing = Outgoing::default();
-        for index in 0..4_i64 {
-            let partition = u32::from(index % 2 == 1);
-            outgoing.partition(&topic, partition).push(EventTime(index), None, None, &[]);
-        }
-        let odd = outgoing.batches().find(|(to, _)| to.partition == 1).unwrap().1;
-        assert_eq!((odd.time(0), odd.time(1)), (EventTime(1), EventTime(3)));
-        outgoing.clear();
-        assert!(outgoing.is_empty());
     }
 }

@@ -1,0 +1,153 @@
+//! Billing: how many invoices a customer got in each window, and what they come to.
+//!
+//! Promise: exact minor units, one result per currency, every invoice counted once per window (a doubled invoice is two records and counts
+//! twice, law 12). Broken by: adding amounts of different currencies, or arithmetic that wraps; both are refused before
+//! anything is counted.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::avro::{Decoder, Encoder};
+use tidegate_runtime::log::RecordRef;
+use tidegate_runtime::time::EventTime;
+use tidegate_runtime::topology::{Source, TaskEnvironment, Topology};
+pub use tidegate_runtime::window::WindowOptions as TotalsOptions;
+use tidegate_runtime::window::{Aggregation, Window, WindowedAggregate};
+use tidegate_runtime::{BadRecord, Reason};
+use tidegate_schemas::CustomerTotal;
+use tidegate_schemas::topics::{CUSTOMER_TOTALS, INVOICES};
+
+/// The name of the state store.
+const STORE: &str = "totals";
+
+/// Behind the customer's id in a window's key: a zero byte and the currency's three letters.
+const CURRENCY_BYTES: usize = 4;
+
+/// An invoice, as far as totals read it: lines are passed over rather than built. The schema is
+/// [`Invoice`](tidegate_schemas::Invoice)'s, in any version.
+#[derive(Deserialize)]
+#[serde(rename = "Invoice")]
+struct Billed {
+    customer_id: String,
+    issued_at: i64,
+    amount_minor: i64,
+    currency: String,
+    #[serde(default, rename = "lines")]
+    _lines: Vec<PassedOver>,
+}
+
+/// A line nobody reads. Named, because the Avro decoder cannot pass over a record by itself.
+#[derive(Deserialize)]
+#[serde(rename = "InvoiceLine")]
+struct PassedOver {}
+
+/// Count and total of a customer in one currency and window.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Total {
+    count: i64,
+    amount_minor: i64,
+}
+
+impl Total {
+    fn with(&self, amount_minor: i64) -> Option<Total> {
+        Some(Total {
+            count: self.count.checked_add(1)?,
+            amount_minor: self.amount_minor.checked_add(amount_minor)?,
+        })
+    }
+}
+
+struct Totals {
+    invoices: Decoder,
+    totals: Arc<Encoder>,
+}
+
+impl Aggregation for Totals {
+    type Item<'r> = i64;
+    type Accumulator = Total;
+
+    fn read<'r>(&mut self, record: &RecordRef<'r>, key: &mut Vec<u8>) -> Result<(EventTime, i64), BadRecord> {
+        let invoice: Billed = self.invoices.decode(record.value())?;
+        check_key(record.key().unwrap_or_default(), &invoice)?;
+        key.extend_from_slice(invoice.customer_id.as_bytes());
+        key.push(0);
+        key.extend_from_slice(invoice.currency.as_bytes());
+        Ok((EventTime(invoice.issued_at), invoice.amount_minor))
+    }
+
+    fn check(&self, total: &Total, amount_minor: &i64) -> Result<(), BadRecord> {
+        let refused = || {
+            let Total { count, amount_minor: sum } = total;
+            let message = format!(
+                "amount `{amount_minor}` does not fit behind `{sum}`, the total of `{count}` invoices"
+            );
+            BadRecord::new(Reason::Rule, message)
+        };
+        total.with(*amount_minor).map(drop).ok_or_else(refused)
+    }
+
+    fn add(&self, total: &mut Total, amount_minor: &i64) {
+        if let Some(sum) = total.with(*amount_minor) {
+            *total = sum;
+        }
+    }
+
+    fn write(&mut self, window: Window, key: &[u8], total: &Total, value: &mut Vec<u8>) {
+        let currency = &key[key.len() - CURRENCY_BYTES + 1..];
+        let result = CustomerTotal {
+            customer_id: String::from_utf8_lossy(self.result_key(key)).into_owned(),
+            currency: String::from_utf8_lossy(currency).into_owned(),
+            window_start: window.start.0,
+            window_end: window.end.0,
+            count: total.count,
+            amount_minor: total.amount_minor,
+        };
+        self.totals
+            .encode(&result, value)
+            .expect("the twin fits its schema: a test of the schemas holds that");
+    }
+
+    fn result_key<'k>(&self, key: &'k [u8]) -> &'k [u8] {
+        &key[..key.len() - CURRENCY_BYTES]
+    }
+}
+
+/// The key decides the partition and with it the task: under another key than its customer's, an invoice would be counted apart
+/// from the others. The currency becomes part of a window's key, so it must have the length a currency has.
+fn check_key(key: &[u8], invoice: &Billed) -> Result<(), BadRecord> {
+    if key != invoice.customer_id.as_bytes() {
+        let (key, customer) = (String::from_utf8_lossy(key), &invoice.customer_id);
+        return Err(BadRecord::new(
+            Reason::Rule,
+            format!("key `{key}` is not the customer's id, `{customer}`"),
+        ));
+    }
+    let currency = &invoice.currency;
+    if currency.len() != CURRENCY_BYTES - 1 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(BadRecord::new(Reason::Rule, format!("currency `{currency}` is no ISO 4217 code")));
+    }
+    Ok(())
+}
+
+/// The topology of `process totals`: invoices in, customers' totals per window out.
+pub fn totals_topology(app: impl Into<String>, options: TotalsOptions) -> Topology {
+    let windows = options.windows;
+    let supplier = move |environment: &TaskEnvironment| {
+        let rules = Totals { invoices: environment.decoder(), totals: environment.encoder(0) };
+        Box::new(WindowedAggregate::new(STORE, options, rules)) as Box<_>
+    };
+    let topology = Topology::new(app, "totals", &[STORE], supplier)
+        .source(Source::stream(INVOICES.name))
+        .sink(CUSTOMER_TOTALS.name, CUSTOMER_TOTALS.schema)
+        .parameter("size", format!("{}ms", windows.size_ms()))
+        .parameter("advance", format!("{}ms", windows.advance_ms()))
+        .parameter("grace", format!("{}ms", windows.grace_ms()))
+        .parameter("emit", options.emit.to_string());
+    match windows.offset_ms() {
+        0 => topology,
+        offset_ms => topology.parameter("offset", format!("{offset_ms}ms")),
+    }
+}

@@ -1,0 +1,113 @@
+//! The file: opening it, and refusing what is not ours.
+//!
+//! Promise: whatever stands in `log.sqlite3` was put there by this format of this program. `application_id` tells other programs'
+//! databases, `user_version` other formats; both are written in the transaction that makes the tables, so that a
+//! process killed while creating leaves an empty file, which the next one fills.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::fault::{Fault, Outcome};
+use crate::error::{Error, Result};
+
+/// "TGlg": what `file` and SQLite's own tools show as the application.
+const APPLICATION_ID: i32 = 0x5447_6c67;
+/// The format of the tables and of the batches in them.
+const FORMAT: i32 = 1;
+/// Nobody of ours holds SQLite's lock for longer than a commit and a checkpoint; a tool opened on the file may.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+/// About 16 MB of write-ahead log between checkpoints: long enough to write a page changed often only once, short enough
+/// to keep a checkpoint below a tenth of a second.
+const CHECKPOINT_PAGES: u32 = 4_000;
+/// The write-ahead log is cut back to this after a long reader had let it grow.
+const WAL_LIMIT_BYTES: u32 = 64 << 20;
+/// Room for every statement this home has, so that none is compiled twice.
+const STATEMENTS: usize = 64;
+
+/// How sure a connection's commits are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// On the disk when the commit returns.
+    Disk,
+    /// Survives the process, not a power cut. Enough for leases and assignments: no process they speak of survives one
+    /// either, and whatever is committed to the disk later takes them along.
+    Process,
+}
+
+/// Opens the file, which exists and is ours.
+pub(super) fn connect(file: &Path, durability: Durability) -> Result<Connection> {
+    configure(file, durability).map_err(|fault| fault.named("open the log", file))
+}
+
+/// Opens the file, making its tables if it is empty. The caller holds the write lock.
+pub(super) fn open_or_create(file: &Path) -> Result<Connection> {
+    configure(file, Durability::Disk)
+        .and_then(|mut connection| {
+            identify(&mut connection, file)?;
+            Ok(connection)
+        })
+        .map_err(|fault| match fault {
+            Fault::Sql(cause) if cause.sqlite_error_code() == Some(ErrorCode::NotADatabase) => foreign(file),
+            fault => fault.named("open the log", file),
+        })
+}
+
+fn configure(file: &Path, durability: Durability) -> Outcome<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let synchronous = match durability {
+        Durability::Disk => "FULL",
+        Durability::Process => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_LIMIT_BYTES)?;
+    Ok(connection)
+}
+
+fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (application, format) = (number("application_id")?, number("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, format, tables) {
+        (0, 0, 0) => create(connection, file),
+        (APPLICATION_ID, FORMAT, _) => Ok(()),
+        (APPLICATION_ID, other, _) => Err(Error::Refused {
+            what: format!(
+                "`{}` has format version {other}, and this program reads version {FORMAT}",
+                file.display()
+            ),
+            remedy: "use the version of tidegate that wrote it, or name another directory with --data"
+                .to_owned(),
+        }
+        .into()),
+        _ => Err(foreign(file).into()),
+    }
+}
+
+fn create(connection: &mut Connection, file: &Path) -> Outcome<()> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Error::Refused {
+            what: format!("the file system of `{}` cannot share memory between processes", file.display()),
+            remedy: "name a directory on a local disk with --data".to_owned(),
+        }
+        .into());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(include_str!("schema.sql"))?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn foreign(file: &Path) -> Error {
+    Error::Refused {
+        what: format!("`{}` was not made by tidegate", file.display()),
+        remedy: "name another directory with --data".to_owned(),
+    }
+}

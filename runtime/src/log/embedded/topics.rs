@@ -1,0 +1,126 @@
+//! Topics and partitions: making, listing, removing, trimming.
+
+use std::fmt;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::batches::{delete_trimmed, set_low};
+use super::fault::Outcome;
+use super::home::Home;
+use crate::error::{Error, Result};
+use crate::log::{Cleanup, Offset, TopicInfo, TopicPartition, TopicSpec};
+
+/// About 64 MB of batches: a trim of much does not keep writers waiting for all of it.
+const TRIMMED_AT_ONCE: u32 = 250;
+
+/// Makes what does not exist yet.
+pub(super) fn create(connection: &Connection, specs: &[TopicSpec]) -> Outcome<()> {
+    let mut insert =
+        connection.prepare_cached("INSERT INTO topics (name, partitions, cleanup) VALUES (?1, ?2, ?3)")?;
+    let mut insert_partition =
+        connection.prepare_cached("INSERT INTO partitions (topic, number) VALUES (?1, ?2)")?;
+    for spec in specs {
+        check_name(&spec.name)?;
+        match find(connection, &spec.name)? {
+            Some(found) => check_same(spec, &found)?,
+            None if spec.partitions == 0 => {
+                let what = format!("topic `{}` would have 0 partitions", spec.name);
+                return Err(Error::Refused { what, remedy: "give it at least one".to_owned() }.into());
+            }
+            None => {
+                insert.execute(params![spec.name, spec.partitions, Word(spec.cleanup).to_string()])?;
+                for number in 0..spec.partitions {
+                    insert_partition.execute(params![spec.name, number])?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let fits = (1..=249).contains(&name.len()) && name != "." && name != "..";
+    if fits && name.bytes().all(legal) {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        what: format!("`{name}` cannot name a topic"),
+        remedy: "use 1 to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..` alone".to_owned(),
+    })
+}
+
+fn check_same(spec: &TopicSpec, found: &TopicInfo) -> Result<()> {
+    if (spec.partitions, spec.cleanup) == (found.partitions, found.cleanup) {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        what: format!(
+            "topic `{}` has {} partitions and cleanup `{}`, not {} and `{}`",
+            spec.name,
+            found.partitions,
+            Word(found.cleanup),
+            spec.partitions,
+            Word(spec.cleanup)
+        ),
+        remedy: "ask for what is there, or use another topic".to_owned(),
+    })
+}
+
+/// A topic, if it exists.
+pub(super) fn find(connection: &Connection, name: &str) -> Outcome<Option<TopicInfo>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name, partitions, cleanup FROM topics WHERE name = ?1")?;
+    Ok(statement.query_row([name], info).optional()?)
+}
+
+/// Every topic, by name.
+pub(super) fn list(connection: &Connection) -> Outcome<Vec<TopicInfo>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name, partitions, cleanup FROM topics ORDER BY name")?;
+    Ok(statement.query_map([], info)?.collect::<Result<_, _>>()?)
+}
+
+fn info(row: &rusqlite::Row<'_>) -> rusqlite::Result<TopicInfo> {
+    let cleanup = match row.get_ref(2)?.as_str()? {
+        "compact" => Cleanup::Compact,
+        _ => Cleanup::Delete,
+    };
+    Ok(TopicInfo { name: row.get(0)?, partitions: row.get(1)?, cleanup })
+}
+
+/// Removes a topic with its records and the offsets in it.
+pub(super) fn delete(connection: &Connection, name: &str) -> Outcome<()> {
+    if find(connection, name)?.is_none() {
+        return Err(Error::UnknownTopic(name.to_owned()).into());
+    }
+    for statement in [
+        "DELETE FROM batches WHERE partition IN (SELECT id FROM partitions WHERE topic = ?1)",
+        "DELETE FROM offsets WHERE partition IN (SELECT id FROM partitions WHERE topic = ?1)",
+        "DELETE FROM partitions WHERE topic = ?1",
+        "DELETE FROM topics WHERE name = ?1",
+    ] {
+        connection.execute(statement, [name])?;
+    }
+    Ok(())
+}
+
+/// Removes the records before `before`: out of sight at once, then off the file in steps.
+pub(super) fn trim(home: &Home, partition: &TopicPartition, before: Offset) -> Result<()> {
+    let what = format!("trim `{partition}`");
+    let id = home.write(&what, |connection| set_low(connection, partition, before))?;
+    while home.write(&what, |connection| delete_trimmed(connection, id, TRIMMED_AT_ONCE))? {}
+    Ok(())
+}
+
+/// Kafka's word for a cleanup policy.
+struct Word(Cleanup);
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Cleanup::Delete => "delete",
+            Cleanup::Compact => "compact",
+        })
+    }
+}

@@ -1,0 +1,423 @@
+//! A task: one partition number of an application's inputs, with its own state, time and changelog.
+//!
+//! Everything in here is synchronous and pure: records come in by [`Task::push`], [`Task::run`] decides in which order they
+//! are processed, and what they lead to stands in [`Outgoing`] until whoever hosts the task commits it. Where chunks and
+//! commits fall can never be seen in the output. The worker and the test driver drive it alike.
+//!
+//! ```text
+//! Restoring ──restored──▶ Running ──input ended──▶ Ended
+//!     ▲                      │
+//!     └── built anew         └──too many dead letters──▶ Stopped
+//! ```
+
+mod input;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use input::Input;
+
+use crate::changelog::{BoundedRun, Changelog, Progress, Restore};
+use crate::error::{BadRecord, Error, Reason, Result};
+use crate::log::{Chunk, Coordinates, Offset, Outgoing, RecordRef, TopicPartition};
+use crate::processor::{Aside, Context, Counters, Processor, Routes, VALUE_MAX_BYTES};
+use crate::time::{EventTime, StreamTime};
+use crate::topology::SourceKind;
+
+/// What a task may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its changelog is being read; nothing is processed.
+    Restoring,
+    /// It processes what is pushed.
+    Running,
+    /// Its bounded run is done; nothing more is processed.
+    Ended,
+    /// It met too many dead letters and waits for `--accept-errors`.
+    Stopped,
+}
+
+/// `--max-errors N/M`: more than `most` dead letters among the last `among` records stop the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorBudget {
+    /// How many are tolerated.
+    pub most: usize,
+    /// Among how many records. At most 10 000: the outcomes are part of every commit.
+    pub among: usize,
+}
+
+/// What a task is made of.
+pub struct TaskParts {
+    /// The application's name, for messages.
+    pub app: String,
+    /// Where its records go.
+    pub routes: Routes,
+    /// Its inputs; tables first is not needed, the merge knows the kinds.
+    pub inputs: Vec<Input>,
+    /// The rules it runs.
+    pub processor: Box<dyn Processor>,
+    /// The parameters its results depend on.
+    pub parameters: String,
+    /// `--max-errors`, if on.
+    pub error_budget: Option<ErrorBudget>,
+}
+
+/// One partition number of an application's inputs, with its own state, time and changelog.
+pub struct Task {
+    parts: TaskParts,
+    changelog_topic: Arc<str>,
+    phase: Phase,
+    restore: Restore,
+    changelog: Changelog,
+    clock: StreamTime,
+    counters: Counters,
+    bounded: Option<BoundedRun>,
+    outcomes: VecDeque<bool>,
+    dirty: bool,
+}
+
+impl Task {
+    /// A task before its restore.
+    #[must_use]
+    pub fn new(parts: TaskParts, changelog_topic: Arc<str>) -> Task {
+        Task {
+            parts,
+            changelog_topic,
+            phase: Phase::Restoring,
+            restore: Restore::default(),
+            changelog: Changelog::default(),
+            clock: StreamTime::default(),
+            counters: Counters::default(),
+            bounded: None,
+            outcomes: VecDeque::new(),
+            dirty: false,
+        }
+    }
+
+    /// What it may do now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.parts.routes.partition
+    }
+
+    /// Where its state is kept.
+    #[must_use]
+    pub fn changelog_partition(&self) -> TopicPartition {
+        TopicPartition::new(self.changelog_topic.clone(), self.number())
+    }
+
+    /// Its inputs.
+    #[must_use]
+    pub fn inputs(&self) -> &[Input] {
+        &self.parts.inputs
+    }
+
+    /// Its counts.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Its stream time.
+    #[must_use]
+    pub fn stream_time(&self) -> Option<EventTime> {
+        self.clock.now()
+    }
+
+    /// The bounded run it is in, or was in last.
+    #[must_use]
+    pub fn bounded(&self) -> Option<&BoundedRun> {
+        self.bounded.as_ref()
+    }
+
+    /// True if something happened since the last commit.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// Applies a chunk of its changelog.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], naming the block.
+    pub fn restore(&mut self, chunk: &Chunk) -> Result<()> {
+        let mut stores = self.parts.processor.stores();
+        for record in chunk.records() {
+            self.restore.apply(&record.coordinates(), record.value().unwrap_or_default(), &mut stores)?;
+        }
+        Ok(())
+    }
+
+    /// The changelog has been read to its end: takes up where the last commit left off.
+    ///
+    /// `committed` are the group's offsets. The changelog decides (law 8): offsets that are missing there are taken from here, and
+    /// a contradiction is refused rather than counted twice.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a changelog without its beginning; [`Error::Refused`] for other parameters, group offsets that differ,
+    /// group offsets without a changelog, or a task that stopped on errors which nobody accepted.
+    pub fn restored(
+        &mut self,
+        end: Offset,
+        committed: impl Fn(&TopicPartition) -> Option<Offset>,
+        accept_errors: bool,
+    ) -> Result<()> {
+        let end = self.changelog_partition().at(end);
+        let mut stores = self.parts.processor.stores();
+        let restored = std::mem::take(&mut self.restore).finish(&end, &mut stores)?;
+        drop(stores);
+        match restored {
+            None => self.first_start(&committed)?,
+            Some((progress, changelog)) => {
+                self.changelog = changelog;
+                self.take_up(progress, &committed, accept_errors)?;
+            }
+        }
+        self.phase = Phase::Running;
+        Ok(())
+    }
+
+    fn first_start(&mut self, committed: &impl Fn(&TopicPartition) -> Option<Offset>) -> Result<()> {
+        let app = &self.parts.app;
+        for input in self.parts.inputs.iter().filter(|input| input.kind() != SourceKind::Broadcast) {
+            if let Some(offset) = committed(input.partition()) {
+                return Err(Error::Refused {
+                    what: format!(
+                        "group `{app}` has committed {} but its changelog is empty",
+                        input.partition().at(offset)
+                    ),
+                    remedy: format!("`tidegate reset --app {app}` clears offsets, state and time together"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_up(
+        &mut self,
+        progress: Progress,
+        committed: &impl Fn(&TopicPartition) -> Option<Offset>,
+        accept_errors: bool,
+    ) -> Result<()> {
+        let app = &self.parts.app;
+        let remedy = format!("`tidegate reset --app {app}` clears offsets, state and time together");
+        if progress.parameters != self.parts.parameters {
+            let (kept, asked) = (&progress.parameters, &self.parts.parameters);
+            let what =
+                format!("application `{app}` was started with `{kept}` before, and now with `{asked}`");
+            return Err(Error::Refused { what, remedy });
+        }
+        if progress.stopped && !accept_errors {
+            return Err(Error::Refused {
+                what: format!("task `{}` of `{app}` stopped on too many dead letters", self.number()),
+                remedy: "look into the dead-letter topic, then start with `--accept-errors`".to_owned(),
+            });
+        }
+        for (topic, partition, offset) in &progress.inputs {
+            let at = TopicPartition::new(topic.as_str(), *partition);
+            let Some(input) = self.parts.inputs.iter_mut().find(|input| *input.partition() == at) else {
+                let what = format!("application `{app}` has state for `{at}`, which is no input of it now");
+                return Err(Error::Refused { what, remedy });
+            };
+            let known = committed(&at).filter(|_| input.kind() != SourceKind::Broadcast);
+            if let Some(known) = known.filter(|known| known != offset) {
+                let what = format!("group `{app}` stands at {}, but its state at {offset}", at.at(known));
+                return Err(Error::Refused { what, remedy });
+            }
+            input.start_at(*offset);
+        }
+        self.clock = progress.clock;
+        self.counters = progress.counters;
+        self.bounded = progress.bounded;
+        self.outcomes = if progress.stopped { VecDeque::new() } else { progress.outcomes.into() };
+        Ok(())
+    }
+
+    /// Reads the tables to these ends before the first stream record (law 18).
+    pub fn bootstrap_to(&mut self, ends: impl Fn(&TopicPartition) -> Option<Offset>) {
+        for input in self.parts.inputs.iter_mut().filter(|input| input.kind() != SourceKind::Stream) {
+            let end = ends(input.partition());
+            input.bootstrap_to(end);
+        }
+    }
+
+    /// Takes part in bounded run `number`: its ends are kept from the task's first start in that run; `ends` is asked when this is it.
+    pub fn begin_bounded(&mut self, number: u64, ends: impl Fn(&TopicPartition) -> Offset) {
+        if self.bounded.as_ref().is_none_or(|run| run.number != number) {
+            let of = |input: &Input| {
+                let partition = input.partition();
+                (partition.topic.to_string(), partition.partition, ends(partition))
+            };
+            let ends = self.parts.inputs.iter().map(of).collect();
+            self.bounded = Some(BoundedRun { number, ends, done: false });
+            self.dirty = true;
+        }
+        let run = self.bounded.as_ref().expect("it was set just now");
+        if run.done {
+            self.phase = Phase::Ended;
+        }
+        for (topic, partition, end) in &run.ends {
+            let at = TopicPartition::new(topic.as_str(), *partition);
+            if let Some(input) = self.parts.inputs.iter_mut().find(|input| *input.partition() == at) {
+                input.end_at(*end);
+            }
+        }
+    }
+
+    /// Runs without an end: a bounded run that was not finished is given up.
+    pub fn begin_unbounded(&mut self) {
+        if let Some(run) = self.bounded.as_mut().filter(|run| !run.done) {
+            run.done = true;
+            self.dirty = true;
+        }
+    }
+
+    /// Takes a chunk of one of its inputs. One that was fetched before a seek does not fit the position and is ignored.
+    pub fn push(&mut self, chunk: Arc<Chunk>) {
+        if let Some(input) = self.parts.inputs.iter_mut().find(|input| *input.partition() == chunk.partition)
+        {
+            input.push(chunk);
+        }
+    }
+
+    /// Processes what is there until it runs out, an input has to be waited for, or `outgoing` holds `most_bytes`. True if there is
+    /// more to do.
+    pub fn run(&mut self, outgoing: &mut Outgoing, most_bytes: usize) -> bool {
+        while self.phase == Phase::Running {
+            if outgoing.size_bytes() >= most_bytes {
+                return true;
+            }
+            // Not `any`: every input must let go of what is used up.
+            let moved =
+                self.parts.inputs.iter_mut().fold(false, |moved, input| input.skip_consumed() | moved);
+            self.dirty |= moved;
+            if self.parts.inputs.iter().all(Input::has_ended) {
+                self.end(outgoing);
+                return false;
+            }
+            let Some(next) = input::choose(&self.parts.inputs) else { return false };
+            self.run_input(next.input, next.not_after, outgoing);
+        }
+        false
+    }
+
+    /// Processes records of one chunk of one input, as long as no other input comes first.
+    fn run_input(&mut self, number: usize, not_after: Option<EventTime>, outgoing: &mut Outgoing) {
+        // A run of this many records is long enough to spread the cost of choosing, short enough to keep `outgoing` bounded.
+        const RUN_RECORDS: usize = 512;
+        let Some((chunk, range)) = self.parts.inputs[number].run(RUN_RECORDS, not_after) else { return };
+        let (source, kind) = (self.parts.inputs[number].source(), self.parts.inputs[number].kind());
+        let mut done = 0;
+        for index in range {
+            let record = chunk.record(index);
+            let outcome = self.process(source, kind, &record, outgoing);
+            done += 1;
+            self.note_outcome(outcome);
+            if self.phase != Phase::Running {
+                break;
+            }
+        }
+        self.parts.inputs[number].advance(done);
+        self.dirty = true;
+    }
+
+    /// True for a dead letter.
+    fn process(
+        &mut self,
+        source: usize,
+        kind: SourceKind,
+        record: &RecordRef<'_>,
+        outgoing: &mut Outgoing,
+    ) -> bool {
+        self.counters.add("processed", 1);
+        let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
+        let length = record.value().map_or(0, <[u8]>::len);
+        let outcome = if length > VALUE_MAX_BYTES {
+            let message = format!("its value has {length} bytes, more than {VALUE_MAX_BYTES}");
+            Err(BadRecord::new(Reason::TooLarge, message))
+        } else {
+            self.parts.processor.process(source, record, &mut context)
+        };
+        let Err(bad) = &outcome else { return false };
+        // Every task meets a bad record of a broadcast table; it is put aside once.
+        if kind != SourceKind::Broadcast || self.parts.routes.partition == 0 {
+            context.dead_letter(&Aside::from(record), bad);
+        }
+        true
+    }
+
+    fn note_outcome(&mut self, dead_letter: bool) {
+        let Some(budget) = self.parts.error_budget else { return };
+        if self.outcomes.len() == budget.among {
+            self.outcomes.pop_front();
+        }
+        self.outcomes.push_back(dead_letter);
+        if dead_letter && self.outcomes.iter().filter(|dead| **dead).count() > budget.most {
+            self.phase = Phase::Stopped;
+        }
+    }
+
+    fn end(&mut self, outgoing: &mut Outgoing) {
+        let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
+        self.parts.processor.input_ended(&mut context);
+        if let Some(run) = &mut self.bounded {
+            run.done = true;
+        }
+        self.phase = Phase::Ended;
+        self.dirty = true;
+    }
+
+    /// True while there is nothing to process and every input stands at its high watermark: the only time in which idle time counts.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Running && self.parts.inputs.iter().all(Input::is_at_high_watermark)
+    }
+
+    /// Moves stream time by `elapsed_ms` of idle time (`--idle-close`). Without a stream time there is nothing to move.
+    pub fn idle(&mut self, elapsed_ms: i64, outgoing: &mut Outgoing) {
+        let Some(now) = self.clock.now() else { return };
+        self.clock.observe(now.plus_ms(elapsed_ms));
+        self.counters.add("idle-advanced-ms", elapsed_ms.unsigned_abs());
+        let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
+        self.parts.processor.time_moved(&mut context);
+        self.dirty = true;
+    }
+
+    /// Writes the changelog's blocks of this step; the offsets to commit with it.
+    pub fn prepare_commit(&mut self, outgoing: &mut Outgoing) -> Vec<(TopicPartition, Offset)> {
+        let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
+        self.parts.processor.before_commit(&mut context);
+        let position = |input: &Input| {
+            let partition = input.partition();
+            (partition.topic.to_string(), partition.partition, input.position())
+        };
+        let progress = Progress {
+            parameters: self.parts.parameters.clone(),
+            inputs: self.parts.inputs.iter().map(position).collect(),
+            clock: self.clock,
+            counters: self.counters.clone(),
+            bounded: self.bounded.clone(),
+            outcomes: self.outcomes.iter().copied().collect(),
+            stopped: self.phase == Phase::Stopped,
+        };
+        let time = self.clock.now().unwrap_or_default();
+        let partition = self.parts.routes.partition;
+        let blocks = outgoing.partition(&self.changelog_topic, partition);
+        self.changelog.append(&mut self.parts.processor.stores(), &progress, time, blocks);
+        self.dirty = false;
+        let grouped = self.parts.inputs.iter().filter(|input| input.kind() != SourceKind::Broadcast);
+        grouped.map(|input| (input.partition().clone(), input.position())).collect()
+    }
+
+    /// The commit is known: its first block stands at `first`. What lies before the result can be trimmed.
+    pub fn committed(&mut self, first: Offset) -> Option<Coordinates> {
+        let before = self.changelog.committed(first)?;
+        Some(self.changelog_partition().at(before))
+    }
+}

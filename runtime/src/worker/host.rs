@@ -1,0 +1,236 @@
+//! Hosting tasks: from assignment over restore to processing, and back when the group wants them elsewhere.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::commit::{SEND_BYTES, TRANSACTION_BYTES};
+use super::{Hosted, Worker};
+use crate::error::{Error, Result};
+use crate::log::{Chunk, Log, Offset, TopicPartition};
+use crate::processor::Routes;
+use crate::task::{Input, Phase, Task, TaskParts};
+use crate::topology::{SourceKind, Topology};
+
+impl Worker<'_> {
+    pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        for number in numbers(partitions) {
+            self.begin_restore(number)?;
+        }
+        Ok(())
+    }
+
+    /// Commits, then lets go: until the release the group still counts these as ours.
+    pub(super) fn revoked(&mut self, partitions: Vec<TopicPartition>) -> Result<()> {
+        self.commit()?;
+        for number in numbers(&partitions) {
+            self.forget(number)?;
+        }
+        self.group.release(partitions)
+    }
+
+    /// What is not committed will be done by another: a transaction that holds some of it must not be committed.
+    pub(super) fn lost(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let lost = numbers(partitions);
+        let touched = lost.iter().any(|number| self.tasks.get(number).is_some_and(|hosted| hosted.touched));
+        for number in lost {
+            self.forget(number)?;
+        }
+        if touched { self.back_to_committed() } else { Ok(()) }
+    }
+
+    fn forget(&mut self, number: u32) -> Result<()> {
+        match self.tasks.remove(&number) {
+            Some(hosted) => self.side.release(vec![hosted.task.changelog_partition()]),
+            None => Ok(()),
+        }
+    }
+
+    /// Builds the task anew and reads its changelog to where it ends now.
+    pub(super) fn begin_restore(&mut self, number: u32) -> Result<()> {
+        let task = self.new_task(number)?;
+        let changelog = task.changelog_partition();
+        let watermarks = self.log.watermarks(&changelog)?;
+        self.side.seek(changelog, watermarks.low)?;
+        let hosted = Hosted { task, restore_end: watermarks.high, touched: false, idle: None };
+        self.tasks.insert(number, hosted);
+        Ok(())
+    }
+
+    fn new_task(&self, number: u32) -> Result<Task> {
+        let mut inputs = Vec::new();
+        for (source, declared) in self.topology.sources().iter().enumerate() {
+            let partitions = match declared.kind {
+                SourceKind::Broadcast => {
+                    let topic = self.log.topic(&declared.topic)?;
+                    let topic = topic.ok_or_else(|| Error::UnknownTopic(declared.topic.clone()))?;
+                    0..topic.partitions
+                }
+                SourceKind::Stream | SourceKind::Table => number..number + 1,
+            };
+            let topic: Arc<str> = declared.topic.as_str().into();
+            inputs.extend(partitions.map(|partition| {
+                Input::new(source, declared.kind, TopicPartition::new(topic.clone(), partition))
+            }));
+        }
+        let app = &self.plan.app;
+        let parts = TaskParts {
+            app: app.clone(),
+            routes: Routes {
+                partition: number,
+                sinks: self.plan.sinks.clone(),
+                dead_letters: Topology::dead_letters_of(app).into(),
+                late: Topology::late_of(app).into(),
+                duplicates: Topology::duplicates_of(app).into(),
+            },
+            inputs,
+            processor: self.topology.build(&self.environment()),
+            parameters: self.plan.parameters.clone(),
+            error_budget: self.options.error_budget,
+        };
+        Ok(Task::new(parts, Topology::changelog_of(app).into()))
+    }
+
+    pub(super) fn take_changelog(&mut self, chunk: &Chunk) -> Result<()> {
+        let number = chunk.partition.partition;
+        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
+        if hosted.task.phase() != Phase::Restoring {
+            return Ok(());
+        }
+        hosted.task.restore(chunk)?;
+        if chunk.next < hosted.restore_end {
+            return Ok(());
+        }
+        self.side.release(vec![chunk.partition.clone()])?;
+        self.begin_processing(number, chunk.next)
+    }
+
+    fn begin_processing(&mut self, number: u32, changelog_end: Offset) -> Result<()> {
+        let committed = self.log.committed(&self.plan.app)?;
+        let ends = high_watermarks(self.log.as_ref(), &self.tasks[&number].task)?;
+        let end_of =
+            |partition: &TopicPartition| ends.iter().find(|(of, _)| of == partition).map(|(_, end)| *end);
+        let Some(Hosted { task, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
+        let accept_errors = self.options.accept_errors;
+        task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
+        task.bootstrap_to(end_of);
+        match self.plan.bounded {
+            Some(run) => task.begin_bounded(run, |partition| end_of(partition).unwrap_or_default()),
+            None => task.begin_unbounded(),
+        }
+        for input in task.inputs() {
+            refuse_gap(self.log.as_ref(), input)?;
+        }
+        self.seek_inputs(number)?;
+        // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
+        self.commit()
+    }
+
+    /// Starts fetching a task's inputs. A broadcast table is fetched once for all tasks, from where the one that knows least needs it:
+    /// the others ignore what they know.
+    fn seek_inputs(&self, number: u32) -> Result<()> {
+        for input in self.tasks[&number].task.inputs() {
+            if input.kind() != SourceKind::Broadcast {
+                self.group.seek(input.partition().clone(), input.position())?;
+                continue;
+            }
+            let running = self.tasks.values().filter(|hosted| hosted.task.phase() != Phase::Restoring);
+            let inputs = running.flat_map(|hosted| hosted.task.inputs());
+            let same = inputs.filter(|other| other.partition() == input.partition());
+            if let Some(least) = same.map(Input::fetched).min() {
+                self.side.seek(input.partition().clone(), least)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every task process what it has, sending and committing as the bounds ask.
+    pub(super) fn process(&mut self) -> Result<()> {
+        let mut numbers: Vec<u32> = self.tasks.keys().copied().collect();
+        while !numbers.is_empty() {
+            let mut more = Vec::new();
+            for number in numbers {
+                let Some(hosted) = self.tasks.get_mut(&number) else { continue };
+                if hosted.task.run(&mut self.outgoing, SEND_BYTES) {
+                    more.push(number);
+                }
+                hosted.touched |= hosted.task.is_dirty();
+                if hosted.task.phase() == Phase::Stopped && hosted.task.is_dirty() {
+                    return self.stop_on_errors(number);
+                }
+                if self.outgoing.size_bytes() >= SEND_BYTES {
+                    self.send()?;
+                }
+            }
+            if self.open_bytes >= TRANSACTION_BYTES {
+                self.commit()?;
+            }
+            numbers = more;
+        }
+        Ok(())
+    }
+
+    fn stop_on_errors(&mut self, number: u32) -> Result<()> {
+        self.commit()?;
+        let budget = self.options.error_budget.map(|budget| format!("{}/{}", budget.most, budget.among));
+        Err(Error::Refused {
+            what: format!(
+                "task `{number}` of `{}` met more dead letters than `--max-errors {}` allows",
+                self.plan.app,
+                budget.unwrap_or_default()
+            ),
+            remedy: "look into the dead-letter topic, then start with `--accept-errors`".to_owned(),
+        })
+    }
+
+    /// Stream time of a quiet task follows the clock: by what has elapsed, never to what it shows (law 5).
+    pub(super) fn advance_idle_tasks(&mut self) {
+        let Some(after) = self.options.idle_close else { return };
+        let now = Instant::now();
+        for hosted in self.tasks.values_mut() {
+            if !hosted.task.is_idle() {
+                hosted.idle = None;
+                continue;
+            }
+            let (since, moved_to) = hosted.idle.get_or_insert((now, now));
+            if now.duration_since(*since) >= after {
+                let elapsed_ms = i64::try_from(now.duration_since(*moved_to).as_millis()).unwrap_or(i64::MAX);
+                *moved_to = now;
+                hosted.task.idle(elapsed_ms, &mut self.outgoing);
+                hosted.touched = true;
+            }
+        }
+    }
+
+    pub(super) fn show_status(&self) {
+        self.options.status.show(self.tasks.values().map(|hosted| &hosted.task));
+    }
+}
+
+fn numbers(partitions: &[TopicPartition]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = partitions.iter().map(|partition| partition.partition).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+fn high_watermarks(log: &dyn Log, task: &Task) -> Result<Vec<(TopicPartition, Offset)>> {
+    let of = |input: &Input| Ok((input.partition().clone(), log.watermarks(input.partition())?.high));
+    task.inputs().iter().map(of).collect()
+}
+
+/// Records that were deleted before they were processed are missed, and nothing is missed in silence.
+fn refuse_gap(log: &dyn Log, input: &Input) -> Result<()> {
+    let low = log.watermarks(input.partition())?.low;
+    if input.position() == Offset(0) || input.position() >= low {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        what: format!(
+            "the records from {} to offset {low} were deleted before they were processed",
+            input.partition().at(input.position())
+        ),
+        remedy: "give the topic a longer retention, and `tidegate reset --app` to start from what is left"
+            .to_owned(),
+    })
+}

@@ -1,0 +1,320 @@
+//! The worker: one thread that hosts tasks of an application on a log.
+//!
+//! Its loop has two halves. [`Worker::next`] only waits, over merged streams, and returns one [`Happening`]; [`Worker::apply`] decides and
+//! never waits for anything but the log. What a worker promises: everything a step did is committed in one transaction (law 7), and after
+//! a commit whose outcome is unknown the tasks it touched go back to what was committed, offsets and state alike (law 8).
+//!
+//! A worker is not a promise of parallelism: start several, in one process or many, and the group spreads the tasks.
+#![allow(clippy::disallowed_methods, reason = "the shell around the pure core: it may read the clock")]
+
+mod bounded;
+mod commit;
+mod host;
+mod status;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_stream::wrappers::IntervalStream;
+use tokio_stream::{Stream, StreamExt};
+
+pub use status::{StatusBoard, TaskStatus};
+
+use crate::avro::{Encoder, SchemaCache};
+use crate::error::{Error, Result};
+use crate::log::{Chunk, Consumer, Event, Log, Outgoing, Producer, Subscription, subject_of_value};
+use crate::task::{ErrorBudget, Task};
+use crate::topology::{TaskEnvironment, Topology};
+
+/// How a worker runs. None of it can be seen in the output, but for `idle_close`.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Names this process among the application's; stable over restarts, so that a restart fences its former self at once.
+    pub instance: String,
+    /// The number of this worker in its process.
+    pub worker: u32,
+    /// How often a commit is made while there is something to commit.
+    pub commit_interval: Duration,
+    /// How long this worker may be silent before its tasks are given to others.
+    pub session_timeout: Duration,
+    /// The bound on fetched, unprocessed bytes.
+    pub buffer_bytes: usize,
+    /// `--until-end`: stop at the high watermarks found at the run's first start.
+    pub until_end: bool,
+    /// `--idle-close`: how long all inputs must be quiet before stream time follows the clock.
+    pub idle_close: Option<Duration>,
+    /// `--max-errors`.
+    pub error_budget: Option<ErrorBudget>,
+    /// `--accept-errors`: go on with a task that stopped on its error budget.
+    pub accept_errors: bool,
+    /// Where the worker shows how it is doing.
+    pub status: StatusBoard,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> WorkerOptions {
+        WorkerOptions {
+            instance: "0".to_owned(),
+            worker: 0,
+            commit_interval: Duration::from_millis(100),
+            session_timeout: Duration::from_secs(6),
+            // Enough to keep fetching while a commit is on its way; small beside everything else in the process.
+            buffer_bytes: 8 << 20,
+            until_end: false,
+            idle_close: None,
+            error_budget: None,
+            accept_errors: false,
+            status: StatusBoard::default(),
+        }
+    }
+}
+
+/// Hosts tasks of `topology` on `log` until `stop` is ready or, with `until_end`, until the application's whole input is processed.
+///
+/// # Errors
+/// Whatever asks the process to stop; everything up to the last commit is safe, nothing after it is visible.
+pub async fn run(
+    log: Arc<dyn Log>,
+    topology: &Topology,
+    options: WorkerOptions,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    let mut stop = Box::pin(stop);
+    let mut worker = Worker::start(log, topology, options).await?;
+    loop {
+        let happening = worker.next(&mut stop).await;
+        if worker.apply(happening).await? == Flow::Finish {
+            return Ok(());
+        }
+    }
+}
+
+/// All a worker can meet.
+enum Happening {
+    /// The group's consumer: assignment, revocation, input records.
+    Group(Result<Event>),
+    /// The consumer beside it: changelogs under restore, broadcast tables.
+    Side(Result<Event>),
+    /// Time to commit and to look at idle inputs.
+    Tick,
+    /// The process was asked to stop.
+    Stop,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Continue,
+    Finish,
+}
+
+/// A task and what its host knows of it.
+struct Hosted {
+    task: Task,
+    /// Where its changelog ended when its restore began.
+    restore_end: crate::log::Offset,
+    /// Its records are in the open transaction.
+    touched: bool,
+    /// Since when all its inputs have been quiet, and up to when that has moved its time.
+    idle: Option<(Instant, Instant)>,
+}
+
+/// What is fixed when a worker starts.
+struct Plan {
+    app: String,
+    partitions: u32,
+    parameters: String,
+    encoders: Vec<Arc<Encoder>>,
+    sinks: Vec<(Arc<str>, u32)>,
+    /// The number of the bounded run it takes part in.
+    bounded: Option<u64>,
+}
+
+struct Worker<'a> {
+    log: Arc<dyn Log>,
+    topology: &'a Topology,
+    options: WorkerOptions,
+    plan: Plan,
+    schemas: SchemaCache,
+    group: Consumer,
+    side: Consumer,
+    producer: Box<dyn Producer>,
+    ticks: IntervalStream,
+    outgoing: Outgoing,
+    /// Bytes sent since the last commit.
+    open_bytes: usize,
+    tasks: BTreeMap<u32, Hosted>,
+    checked_others: Option<Instant>,
+}
+
+impl<'a> Worker<'a> {
+    async fn start(log: Arc<dyn Log>, topology: &'a Topology, options: WorkerOptions) -> Result<Worker<'a>> {
+        let topics = log.topics()?;
+        let partitions = topology.validate(&topics)?;
+        log.create_topics(&Topology::own_topics(topology.app(), partitions))?;
+        let mut encoders = Vec::new();
+        let mut sinks = Vec::new();
+        for sink in topology.sinks() {
+            let id = log.registry().register(&subject_of_value(&sink.topic), &sink.schema)?;
+            encoders.push(Arc::new(Encoder::new(id, &sink.schema)?));
+            let found = topics.iter().find(|topic| topic.name == sink.topic);
+            let found = found.ok_or_else(|| Error::UnknownTopic(sink.topic.clone()))?;
+            sinks.push((Arc::from(sink.topic.as_str()), found.partitions));
+        }
+        let bounded = match options.until_end {
+            true => Some(bounded::run_number(log.as_ref(), topology.app(), partitions).await?),
+            false => None,
+        };
+        let plan = Plan {
+            app: topology.app().to_owned(),
+            partitions,
+            parameters: topology.parameters_line(),
+            encoders,
+            sinks,
+            bounded,
+        };
+        Worker::join(log, topology, options, plan)
+    }
+
+    fn join(
+        log: Arc<dyn Log>,
+        topology: &'a Topology,
+        options: WorkerOptions,
+        plan: Plan,
+    ) -> Result<Worker<'a>> {
+        use crate::topology::SourceKind;
+        let id = format!("{}.{}.{}", plan.app, options.instance, options.worker);
+        // First the producer: it ends a former self under the same id before that could commit again.
+        let producer = log.producer(&id)?;
+        let grouped = topology.sources().iter().filter(|source| source.kind != SourceKind::Broadcast);
+        let group = log.subscribe(&Subscription {
+            group: plan.app.clone(),
+            member: id,
+            topics: grouped.map(|source| source.topic.clone()).collect(),
+            session_timeout_ms: options.session_timeout.as_millis().try_into().unwrap_or(u64::MAX),
+            buffer_bytes: options.buffer_bytes,
+        })?;
+        let side = log.reader(options.buffer_bytes)?;
+        let mut ticks: Interval = tokio::time::interval(options.commit_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Worker {
+            log,
+            topology,
+            options,
+            plan,
+            schemas: SchemaCache::new(),
+            group,
+            side,
+            producer,
+            ticks: IntervalStream::new(ticks),
+            outgoing: Outgoing::default(),
+            open_bytes: 0,
+            tasks: BTreeMap::new(),
+            checked_others: None,
+        })
+    }
+
+    fn transactional_id(&self) -> String {
+        format!("{}.{}.{}", self.plan.app, self.options.instance, self.options.worker)
+    }
+
+    fn environment(&self) -> TaskEnvironment {
+        TaskEnvironment::new(self.schemas.clone(), self.plan.encoders.clone())
+    }
+
+    /// Waits; decides nothing. The merge asks its streams in this order, so records never hold up a stop or a tick.
+    async fn next(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Happening {
+        let stop = FutureStream(stop).map(|()| Happening::Stop);
+        let ticks = (&mut self.ticks).map(|_| Happening::Tick);
+        let side = (&mut self.side).map(Happening::Side);
+        let group = (&mut self.group).map(Happening::Group);
+        let mut merged = stop.merge(ticks.merge(side.merge(group)));
+        merged.next().await.unwrap_or(Happening::Stop)
+    }
+
+    async fn apply(&mut self, happening: Happening) -> Result<Flow> {
+        match happening {
+            Happening::Group(event) => match event? {
+                Event::Assigned(partitions) => self.assigned(&partitions)?,
+                Event::Revoked(partitions) => self.revoked(partitions)?,
+                Event::Lost(partitions) => self.lost(&partitions)?,
+                Event::Chunk(chunk) => self.take_input(chunk).await?,
+            },
+            Happening::Side(event) => {
+                if let Event::Chunk(chunk) = event? {
+                    self.take_side(chunk).await?;
+                }
+            }
+            Happening::Tick => return self.tick().await,
+            Happening::Stop => {
+                self.commit()?;
+                return Ok(Flow::Finish);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    async fn tick(&mut self) -> Result<Flow> {
+        self.advance_idle_tasks();
+        self.process()?;
+        self.commit()?;
+        self.show_status();
+        if self.plan.bounded.is_some() && self.everything_is_done().await? {
+            return Ok(Flow::Finish);
+        }
+        Ok(Flow::Continue)
+    }
+
+    async fn take_input(&mut self, chunk: Chunk) -> Result<()> {
+        self.resolve_schemas(&chunk).await?;
+        let number = chunk.partition.partition;
+        if let Some(hosted) = self.tasks.get_mut(&number) {
+            hosted.task.push(Arc::new(chunk));
+        }
+        self.process()
+    }
+
+    async fn take_side(&mut self, chunk: Chunk) -> Result<()> {
+        if *chunk.partition.topic == *Topology::changelog_of(&self.plan.app) {
+            return self.take_changelog(&chunk);
+        }
+        self.resolve_schemas(&chunk).await?;
+        let chunk = Arc::new(chunk);
+        for hosted in self.tasks.values_mut() {
+            hosted.task.push(chunk.clone());
+        }
+        self.process()
+    }
+
+    /// Looks up schema ids before the pure core meets them. A registry out of reach is waited for: a passing fault is never
+    /// taken for a bad record.
+    async fn resolve_schemas(&self, chunk: &Chunk) -> Result<()> {
+        for id in self.schemas.missing_ids(chunk) {
+            let mut pause = Duration::from_millis(10);
+            while let Err(error) = self.schemas.resolve(id, self.log.registry()) {
+                if error.reaction() != crate::Reaction::Retry {
+                    return Err(error);
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A future as a stream of one item: what a merge can wait for.
+struct FutureStream<'f, F>(&'f mut F);
+
+impl<F: Future<Output = ()> + Unpin> Stream for FutureStream<'_, F> {
+    type Item = ();
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<()>> {
+        std::pin::Pin::new(&mut *self.0).poll(cx).map(Some)
+    }
+}

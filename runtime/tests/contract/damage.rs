@@ -1,0 +1,183 @@
+//! The embedded log's file: damage is named with its coordinates, and what is not ours is refused.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tidegate_runtime::Error;
+use tidegate_runtime::log::Offset;
+use tidegate_runtime::log::embedded::EmbeddedLog;
+
+use crate::cases::home::*;
+use crate::embedded::{Embedded, empty};
+
+/// Three batches of ten records in each of two partitions, and nobody who has the file open.
+fn filled() -> Embedded {
+    let home = empty();
+    let log = home.open();
+    topic(&*log, "t", 2);
+    for start in [100, 110, 120] {
+        write(&*log, "t", 0, start..start + 10);
+        write(&*log, "t", 1, start + 400..start + 410);
+    }
+    home
+}
+
+fn file(home: &Embedded) -> std::path::PathBuf {
+    home.directory.path().join("log.sqlite3")
+}
+
+/// What reading `t[0]` from the start ends with.
+fn damage(home: &Embedded) -> String {
+    let log = home.open();
+    let mut worker = Worker::new(log.reader(1 << 20).unwrap());
+    worker.consumer.seek(at("t", 0), Offset(0)).unwrap();
+    let error = worker.error();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    error.to_string()
+}
+
+fn change(home: &Embedded, statement: &str) {
+    let changed = Connection::open(file(home)).unwrap().execute(statement, []).unwrap();
+    assert!(changed > 0);
+}
+
+#[test]
+fn a_flipped_byte_is_named_with_its_coordinates() {
+    let home = filled();
+    let bytes = fs::read(file(&home)).unwrap();
+    // The value of the record at offset 14, in the batch that begins at 10.
+    let mut places = bytes.windows(3).enumerate().filter(|(_, window)| *window == b"114");
+    let (place, _) = places.next().unwrap();
+    assert!(places.next().is_none());
+    let opened = fs::File::options().write(true).open(file(&home)).unwrap();
+    opened.write_all_at(b"9", place as u64).unwrap();
+    assert!(damage(&home).starts_with("t[0]@10: "), "{}", damage(&home));
+    // What lies before it and behind it can still be read, and so can the other partition.
+    let log = home.open();
+    let mut worker = Worker::new(log.reader(1 << 20).unwrap());
+    worker.consumer.seek(at("t", 0), Offset(3)).unwrap();
+    assert_eq!(worker.chunk().len(), 7);
+    assert_eq!(read_from(&*log, "t", 0, 20).len(), 10);
+    assert_eq!(read_from(&*log, "t", 1, 0).len(), 30);
+    let error = log.offset_at_time(&at("t", 0), tidegate_runtime::time::EventTime(115)).unwrap_err();
+    assert!(error.to_string().starts_with("t[0]@10: "), "{error}");
+}
+
+#[test]
+fn a_row_that_moved_does_not_pass() {
+    let offset = "UPDATE batches SET base_offset = 5 WHERE base_offset = 10 AND partition = 1";
+    let count = "UPDATE batches SET count = 9 WHERE base_offset = 10 AND partition = 1";
+    let body = "UPDATE batches SET body = (SELECT body FROM batches WHERE base_offset = 20 AND partition = 1)
+                WHERE base_offset = 10 AND partition = 1";
+    let missing = "DELETE FROM batches WHERE base_offset = 10 AND partition = 1";
+    let last = "DELETE FROM batches WHERE base_offset = 20 AND partition = 1";
+    for (statement, place) in [
+        (offset, "t[0]@5: "),
+        (count, "t[0]@10: "),
+        (body, "t[0]@10: "),
+        (missing, "t[0]@10: "),
+        (last, "t[0]@20: "),
+    ] {
+        let home = filled();
+        change(&home, statement);
+        assert!(damage(&home).starts_with(place), "{statement}: {}", damage(&home));
+    }
+    // The other partition's batches, whole and in order, but not where they belong.
+    let home = filled();
+    change(&home, "UPDATE batches SET partition = partition + 10");
+    change(&home, "UPDATE batches SET partition = 13 - partition");
+    assert!(damage(&home).starts_with("t[0]@0: "), "{}", damage(&home));
+}
+
+#[test]
+fn another_version_is_refused_with_both_numbers() {
+    let home = filled();
+    Connection::open(file(&home)).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    let text = refusal(home.directory.path());
+    assert!(
+        text.contains("version 7") && text.contains("version 1") && text.contains("log.sqlite3"),
+        "{text}"
+    );
+}
+
+#[test]
+fn another_programs_file_is_refused_and_left_alone() {
+    let database = |path: &Path| {
+        Connection::open(path).unwrap().execute_batch("CREATE TABLE invoices (id INTEGER)").unwrap();
+    };
+    let named = |path: &Path| {
+        Connection::open(path).unwrap().pragma_update(None, "application_id", 4_711).unwrap();
+    };
+    let text = |path: &Path| fs::write(path, "invoice;total\n".repeat(1_000)).unwrap();
+    let makers: [&dyn Fn(&Path); 3] = [&database, &named, &text];
+    for make in makers {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("log.sqlite3");
+        make(&path);
+        let before = fs::read(&path).unwrap();
+        let text = refusal(directory.path());
+        assert!(text.contains("log.sqlite3") && text.contains("--data"), "{text}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+}
+
+fn refusal(directory: &Path) -> String {
+    let Err(error) = EmbeddedLog::open(directory) else { panic!("opened") };
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let directory = TempDir::new().unwrap();
+    let occupied = directory.path().join("occupied");
+    fs::write(&occupied, "").unwrap();
+    for path in [occupied.clone(), occupied.join("below")] {
+        let Err(error) = EmbeddedLog::open(&path) else { panic!("opened") };
+        assert!(matches!(error, Error::Storage { .. }), "{error}");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+}
+
+#[test]
+fn many_can_open_an_empty_directory_at_once() {
+    for _ in 0..5 {
+        let home = empty();
+        std::thread::scope(|scope| {
+            for name in ["a", "b", "c", "d", "e", "f"] {
+                let home = &home;
+                scope.spawn(move || topic(&*home.open(), name, 1));
+            }
+        });
+        assert_eq!(home.open().topics().unwrap().len(), 6);
+    }
+}
+
+#[test]
+fn the_write_ahead_log_does_not_grow_with_what_is_written() {
+    let home = empty();
+    let log = home.open();
+    topic(&*log, "t", 1);
+    let mut worker = Worker::new(log.reader(1 << 20).unwrap());
+    worker.consumer.seek(at("t", 0), Offset(0)).unwrap();
+    let mut producer = log.producer("p").unwrap();
+    let value = vec![b'v'; 1_000];
+    let mut records = 0;
+    for time in 0..100 {
+        let mut outgoing = tidegate_runtime::log::Outgoing::default();
+        for _ in 0..1_000 {
+            let time = tidegate_runtime::time::EventTime(time);
+            outgoing.partition(&"t".into(), 0).push(time, None, Some(&value), &[]);
+        }
+        producer.send(&mut outgoing).unwrap();
+        producer.commit(None).unwrap();
+        while records < (time + 1) * 1_000 {
+            records += worker.chunk().len() as i64;
+        }
+    }
+    let length = fs::metadata(home.directory.path().join("log.sqlite3-wal")).unwrap().len();
+    assert!(length < 64 << 20, "{length} bytes after 100 MB");
+}

@@ -1,0 +1,104 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tidegate_runtime::log::Log;
+use tidegate_runtime::worker::WorkerOptions;
+use tidegate_runtime::{Error, Reaction};
+
+use crate::counting::{Place, Running, live, until_end, wait_for};
+use crate::faulty::{Fault, FaultyLog};
+
+fn faulty(place: &Place, fault: Fault, each: u64) -> (Arc<dyn Log>, Arc<AtomicU64>) {
+    let faults = Arc::new(AtomicU64::new(0));
+    let log =
+        FaultyLog { inner: place.log.clone(), fault, each, commits: Arc::default(), faults: faults.clone() };
+    (Arc::new(log), faults)
+}
+
+fn exact_under(fault: Fault) {
+    let mut place = Place::new();
+    let (log, faults) = faulty(&place, fault, 3);
+    let running = Running::start(&log, live("a"));
+    for round in 1..=12_u64 {
+        place.write(400);
+        wait_for("the output", || place.count_output() as u64 == round * 400);
+    }
+    running.stop().unwrap();
+    place.check();
+    assert!(faults.load(Ordering::SeqCst) >= 4, "the fault was met");
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_not_done_twice() {
+    exact_under(Fault::AnswerLost);
+}
+
+#[test]
+fn a_commit_that_is_lost_is_done_again() {
+    exact_under(Fault::RequestLost);
+}
+
+#[test]
+fn a_commit_that_passes_on_the_next_try_loses_nothing() {
+    exact_under(Fault::Transient);
+}
+
+#[test]
+fn a_second_process_under_the_same_id_ends_the_first() {
+    let mut place = Place::new();
+    place.write(1_000);
+    let first = Running::start(&place.log, live("same"));
+    wait_for("the first to work", || place.count_output() == 1_000);
+    let second = Running::start(&place.log, live("same"));
+    // The first finds out when it next commits.
+    place.write(1_000);
+    let error = first.wait().unwrap_err();
+    assert!(matches!(error, Error::Fenced { .. }), "{error}");
+    assert_eq!(error.reaction(), Reaction::Release);
+    wait_for("the second to work", || place.count_output() == 2_000);
+    second.stop().unwrap();
+    place.check();
+}
+
+#[test]
+fn a_silent_member_is_replaced_and_what_it_had_open_is_void() {
+    let mut place = Place::new();
+    place.write(1_000);
+    // The silent one holds its records back for so long that it never commits them.
+    let silent = WorkerOptions {
+        commit_interval: Duration::from_secs(3_600),
+        session_timeout: Duration::from_secs(2),
+        ..live("silent")
+    };
+    let silent = Running::start(&place.log, silent);
+    wait_for("an assignment", || {
+        place
+            .log
+            .groups()
+            .unwrap()
+            .iter()
+            .flat_map(|group| &group.members)
+            .any(|member| !member.partitions.is_empty())
+    });
+    let other = Running::start(&place.log, live("other"));
+    silent.stop().unwrap();
+    wait_for("the other to finish", || place.count_output() == 1_000);
+    other.stop().unwrap();
+    place.check();
+}
+
+#[test]
+fn a_registry_out_of_reach_makes_no_dead_letters() {
+    let place = Place::new();
+    let (log, faults) = faulty(&place, Fault::Transient, u64::MAX);
+    let id = place.log.registry().register("words-value", r#""string""#).unwrap();
+    let mut value = vec![0];
+    value.extend_from_slice(&id.0.to_be_bytes());
+    value.extend_from_slice(&[2, b'x']);
+    place.append(&[(b"k".to_vec(), &value)]);
+    Running::start(&log, until_end("a")).wait().unwrap();
+    assert_eq!(place.count_output(), 1);
+    assert!(place.read("counting-dead-letters").is_empty());
+    assert!(faults.load(Ordering::SeqCst) > 10, "the registry was asked until it answered");
+}

@@ -1,0 +1,16 @@
+//! The worker on the embedded log: the same answer however it is hosted, interrupted or disturbed.
+//!
+//! - `counting`: the topology all of these run, and what its output must be.
+//! - `faulty`: a log whose commits and registry fail on demand.
+//! - `lives`: ends, restarts, several workers, takeovers.
+//! - `faults`: unknown outcomes, fencing, a registry out of reach.
+//! - `refusals`: what contradicts the kept state is refused and named.
+#![allow(missing_docs, reason = "tests are read, not published")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
+#![allow(clippy::disallowed_methods, reason = "the ban is for the core; tests run threads against deadlines")]
+
+mod counting;
+mod faults;
+mod faulty;
+mod lives;
+mod refusals;

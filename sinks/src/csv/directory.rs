@@ -1,0 +1,199 @@
+//! A directory of CSV files: whose it is, and where its sink stands.
+//!
+//! Promise: the position comes from the names of finished files. `sink.json` adds what they cannot say (stretches without a record,
+//! files that were moved away, the first offset there was, the ends of `--until-end`), so the further of the two is where it goes on;
+//! an older `sink.json` does no harm. Whatever is called `….open` is cut back at start: it is removed, never
+//! truncated, because a crash may have left it as a second name of a finished file.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::log::Offset;
+use tidegate_runtime::{Error, Result};
+
+use super::disk;
+use super::segment::{self, OPEN, Part, Segment, parse_finished};
+use crate::place::{self, storage};
+
+const STATE: &str = "sink.json";
+const LOCK: &str = "sink.lock";
+/// What `sink.json` means; another version is refused.
+const FORMAT: u32 = 1;
+
+/// What `sink.json` holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) format: u32,
+    pub(super) sink: String,
+    pub(super) topic: String,
+    pub(super) log: String,
+    pub(super) segment_records: i64,
+    /// Where each partition's open segment begins.
+    pub(super) positions: Vec<i64>,
+    /// Where `--until-end` ends, until it has.
+    pub(super) until: Option<Vec<i64>>,
+}
+
+impl State {
+    pub(super) fn new(sink: &str, topic: &str, log: String, segment_records: i64) -> State {
+        let (sink, topic) = (sink.to_owned(), topic.to_owned());
+        State { format: FORMAT, sink, topic, log, segment_records, positions: Vec::new(), until: None }
+    }
+}
+
+/// A directory that is ours while this lives.
+pub(super) struct Directory {
+    pub(super) path: PathBuf,
+    pub(super) state: State,
+    /// Where a segment must end because its rejects are finished already; see [`super::tail`].
+    pub(super) forced_ends: BTreeMap<usize, Offset>,
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes the directory for the sink that `asked` describes; `first_positions` are asked for when it is new.
+    pub(super) fn open(
+        path: &Path,
+        asked: State,
+        first_positions: impl FnOnce() -> Result<Vec<i64>>,
+    ) -> Result<Directory> {
+        fs::create_dir_all(path).map_err(|cause| storage("create", path, cause))?;
+        let lock = place::lock(&path.join(LOCK), path)?;
+        let names = list(path)?;
+        let state = match read_state(path)? {
+            Some(found) => {
+                check_identity(path, &asked, &found)?;
+                found
+            }
+            None => {
+                check_empty(path, &names)?;
+                State { positions: first_positions()?, ..asked }
+            }
+        };
+        let mut directory =
+            Directory { path: path.to_owned(), state, forced_ends: BTreeMap::new(), _lock: lock };
+        directory.adopt(&names)?;
+        directory.save()?;
+        Ok(directory)
+    }
+
+    /// Makes the state durable.
+    pub(super) fn save(&self) -> Result<()> {
+        let json = serde_json::to_vec_pretty(&self.state);
+        let json = json.map_err(|error| Error::Defect(format!("`{STATE}` cannot be written: {error}")))?;
+        disk::replace(&self.path.join(STATE), &json)
+    }
+
+    /// Removes what a crash left, and moves the positions up to the finished files.
+    fn adopt(&mut self, names: &[String]) -> Result<()> {
+        let mut finished: BTreeMap<(usize, Segment), Vec<Part>> = BTreeMap::new();
+        for name in names {
+            if name.starts_with(&self.state.topic) && name.ends_with(OPEN) {
+                disk::remove(&self.path.join(name))?;
+            } else if let Some((partition, segment, part)) = parse_finished(&self.state.topic, name) {
+                finished.entry((partition, segment)).or_default().push(part);
+            }
+        }
+        let mut ends: BTreeMap<usize, Offset> = BTreeMap::new();
+        for ((partition, segment), parts) in &finished {
+            if !parts.contains(&Part::Rows) {
+                continue;
+            }
+            let known = usize::try_from(segment.end.0).is_ok() && *partition < self.state.positions.len();
+            if !known || ends.get(partition).is_some_and(|end| segment.first < *end) {
+                return Err(self.foreign_file(*partition, *segment, Part::Rows));
+            }
+            ends.insert(*partition, segment.end);
+        }
+        for (partition, position) in self.state.positions.iter_mut().enumerate() {
+            *position = ends.get(&partition).map_or(*position, |end| end.0.max(*position));
+        }
+        for ((partition, segment), parts) in &finished {
+            let refused = || Err(self.foreign_file(*partition, *segment, Part::Rejects));
+            let Some(position) = self.state.positions.get(*partition).copied() else { return refused() };
+            if parts.contains(&Part::Rows) || segment.end.0 <= position {
+                continue;
+            }
+            // Rejects without rows: the segment that was finishing. Everything before it had finished, empty stretches included.
+            if segment.first.0 < position || self.forced_ends.contains_key(partition) {
+                return refused();
+            }
+            self.state.positions[*partition] = segment.first.0;
+            self.forced_ends.insert(*partition, segment.end);
+        }
+        Ok(())
+    }
+
+    fn foreign_file(&self, partition: usize, segment: Segment, part: Part) -> Error {
+        let name = segment::finished_name(&self.state.topic, partition, segment, part);
+        Error::Refused {
+            what: format!("`{}` does not fit what is in its directory", self.path.join(name).display()),
+            remedy: "it was put there by somebody else: move it away".into(),
+        }
+    }
+}
+
+fn list(path: &Path) -> Result<Vec<String>> {
+    let read = || -> std::io::Result<Vec<String>> {
+        let names = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
+        names.collect()
+    };
+    read().map_err(|cause| storage("list", path, cause))
+}
+
+fn read_state(path: &Path) -> Result<Option<State>> {
+    let file = path.join(STATE);
+    let bytes = match fs::read(&file) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|cause| storage("read", &file, cause))?,
+    };
+    let refused = |what: String| Error::Refused {
+        what,
+        remedy: "restore it, or start the sink in another directory".into(),
+    };
+    let state: State = serde_json::from_slice(&bytes)
+        .map_err(|error| refused(format!("`{}` is damaged: {error}", file.display())))?;
+    if state.until.as_ref().is_some_and(|until| until.len() != state.positions.len()) {
+        return Err(refused(format!("`{}` is damaged: not every partition has an end", file.display())));
+    }
+    if state.format == FORMAT {
+        return Ok(Some(state));
+    }
+    Err(refused(format!(
+        "`{}` has format version {}, and this program reads version {FORMAT}",
+        file.display(),
+        state.format
+    )))
+}
+
+fn check_identity(path: &Path, asked: &State, found: &State) -> Result<()> {
+    let pairs = [
+        ("sink", &asked.sink, &found.sink),
+        ("topic", &asked.topic, &found.topic),
+        ("log", &asked.log, &found.log),
+        ("segment-records", &asked.segment_records.to_string(), &found.segment_records.to_string()),
+    ];
+    match pairs.into_iter().find(|(_, asked, found)| asked != found) {
+        None => Ok(()),
+        Some((what, asked, found)) => Err(Error::Refused {
+            what: format!("`{}` belongs to {what} `{found}`, not to `{asked}`", path.display()),
+            remedy: format!(
+                "name another directory, or go on with what it was started with (if the log itself was moved, say so in `{STATE}`)"
+            ),
+        }),
+    }
+}
+
+fn check_empty(path: &Path, names: &[String]) -> Result<()> {
+    let ours = |name: &&String| *name != LOCK && !name.starts_with("sink.new");
+    match names.iter().find(ours) {
+        None => Ok(()),
+        Some(name) => Err(Error::Refused {
+            what: format!("`{}` is no sink's directory, and there is `{name}` in it", path.display()),
+            remedy: "name a new or an empty directory".into(),
+        }),
+    }
+}

@@ -1,0 +1,115 @@
+//! Whose place it is: the lock that keeps a second process out, and what is refused at the door.
+//!
+//! Promise: a sink writes only where no other process writes and where only its own rows are, and it never goes on from a position
+//! the log does not have. The kernel lets go of the lock however its holder ends, also by `kill -9`. Broken by removing the
+//! lock file while a sink runs, and by a file system without locks.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition};
+use tidegate_runtime::{Error, Result};
+use tidegate_schemas::{TOPICS, Topic};
+
+/// Takes the lock of the place called `place`; it is held until the file is dropped.
+pub(crate) fn lock(path: &Path, place: &Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|cause| storage("open", path, cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Refused {
+            what: format!("another process is writing `{}`", place.display()),
+            remedy: "stop it first, or name another place".into(),
+        }),
+        Err(TryLockError::Error(cause)) => Err(storage("lock", path, cause)),
+    }
+}
+
+/// A failed operation on a file, naming both.
+pub(crate) fn storage(what: &str, path: &Path, cause: std::io::Error) -> Error {
+    Error::Storage { what: format!("could not {what} `{}`", path.display()), cause: Box::new(cause) }
+}
+
+/// The log as the identity of a place names it: a directory in its absolute form, so that the same log is known from anywhere.
+pub(crate) fn log_name(log: &dyn Log) -> String {
+    let address = log.address();
+    std::fs::canonicalize(&address).map_or(address, |path| path.display().to_string())
+}
+
+/// Refuses a name that a group or a transactional id could not carry everywhere.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !name.is_empty() && name.len() <= 249 && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        what: format!("`{name}` cannot name a sink"),
+        remedy: "use letters, digits, `.`, `_` and `-`, at most 249".into(),
+    })
+}
+
+/// The topic's row in the table, and what it is in the log.
+pub(crate) fn find_topic(log: &dyn Log, name: &str) -> Result<(&'static Topic, TopicInfo)> {
+    let known = tidegate_schemas::topic(name).ok_or_else(|| {
+        let names: Vec<_> = TOPICS.iter().map(|topic| format!("`{}`", topic.name)).collect();
+        Error::Refused {
+            what: format!("topic `{name}` has no schema a sink could take columns from"),
+            remedy: format!("choose one of {}", names.join(", ")),
+        }
+    })?;
+    let found = log.topic(name)?.ok_or_else(|| Error::UnknownTopic(name.to_owned()))?;
+    Ok((known, found))
+}
+
+/// Refuses a topic whose partitions are no longer as many as the sink knows.
+pub(crate) fn check_partitions(topic: &TopicInfo, known: usize) -> Result<()> {
+    if known == topic.partitions as usize {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        what: format!(
+            "topic `{}` has {} partitions, and the sink was started with {known}",
+            topic.name, topic.partitions
+        ),
+        remedy: "start a sink of another name in another place".into(),
+    })
+}
+
+/// Refuses a position outside the log: rows would be missing, or they are of another log.
+pub(crate) fn check_position(log: &dyn Log, sink: &str, at: &TopicPartition, position: Offset) -> Result<()> {
+    let ends = log.watermarks(at)?;
+    if position < ends.low {
+        return Err(trimmed(sink, at, position, ends.low));
+    }
+    if position > ends.high {
+        return Err(Error::Refused {
+            what: format!(
+                "sink `{sink}` stands at `{}`, and `{}` ends at `{}`: it was written from another log",
+                at.at(position),
+                log.address(),
+                ends.high
+            ),
+            remedy: "name the log it was written from, or start a sink of another name in another place"
+                .into(),
+        });
+    }
+    Ok(())
+}
+
+/// Records were removed before they were read.
+pub(crate) fn trimmed(sink: &str, at: &TopicPartition, position: Offset, low: Offset) -> Error {
+    Error::Refused {
+        what: format!(
+            "records from `{}` on were removed from the log before sink `{sink}` had finished with them, \
+             and those that are left begin at `{}`",
+            at.at(position),
+            at.at(low)
+        ),
+        remedy: "start a sink of another name in another place, and let the topic keep its records longer than a sink is away"
+            .into(),
+    }
+}

@@ -1,0 +1,293 @@
+//! Topics into a SQLite read store, exactly once.
+//!
+//! The rows and the next offset of every partition are written in one transaction (WAL, `synchronous=FULL`), so that a kill or a power
+//! cut leaves both or neither. Several topics of one sink share a database; topics may join later. The tables are those
+//! of `tidegate-schemas`; bad records stand whole in `sink_rejects`, the sink itself in `sink_identity` and `sink_offsets`.
+//!
+//! Any SQLite tool may read while the sink writes. Rows wait in memory and are written in one short transaction per batch, so
+//! that another program that writes waits for milliseconds. **A reader that keeps its transaction open** keeps the write-ahead log
+//! growing: past [`WAL_MAX_BYTES`] the sink says so and waits until the reader lets go.
+
+mod store;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{Transaction, params};
+use tidegate_runtime::Result;
+use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition};
+use tidegate_schemas::Topic;
+
+use self::store::{Fault, Standing, Store, set_standing};
+use self::tables::Insert;
+use crate::driver::{self, Destination, Lane};
+use crate::intake::Reject;
+use crate::layout::Layout;
+use crate::row::{Cell, Row};
+use crate::{Notice, Settings, Summary, place};
+
+/// The write-ahead log may grow to this behind a long reader, unless told otherwise: hours of a typical topic, and no disk's
+/// end.
+pub const WAL_MAX_BYTES: u64 = 1 << 30;
+
+/// What waits for a transaction at most, by [`Waiting::weight_bytes`], and a chunk more. A batch touches most pages of an index on
+/// random values, so a large one writes far less; this is some tens of thousands of rows, or what comes in a commit
+/// interval.
+const BATCH_BYTES: usize = 16 << 20;
+/// What a cell takes in memory, text included, give or take: most texts are ids.
+const CELL_BYTES: usize = 64;
+
+/// What the SQLite sink is told.
+#[derive(Clone)]
+pub struct Options {
+    /// What every sink is told.
+    pub settings: Settings,
+    /// The topics: each one of the table of topics.
+    pub topics: Vec<String>,
+    /// The database: a new file, or this sink's own.
+    pub database: PathBuf,
+    /// See [`WAL_MAX_BYTES`].
+    pub wal_max_bytes: u64,
+}
+
+/// Writes the topics' records until `stop` is ready, or to the end it was given.
+///
+/// # Errors
+/// [`Refused`](tidegate_runtime::Error::Refused) when the database is another's or in use, or when the log does not have the
+/// records the sink needs next; [`UnknownTopic`](tidegate_runtime::Error::UnknownTopic);
+/// [`Storage`](tidegate_runtime::Error::Storage) when the database cannot be written, after which nothing more is.
+pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output = ()>) -> Result<Summary> {
+    let settings = &options.settings;
+    place::check_name(&settings.name)?;
+    let mut topics = BTreeMap::new();
+    for name in &options.topics {
+        let (topic, found) = place::find_topic(&*log, name)?;
+        topics.insert(topic.name, (topic, found));
+    }
+    let mut store = Store::open(&options.database, &settings.name, &place::log_name(&*log))?;
+    let mut lanes = Vec::new();
+    for (topic, found) in topics.values() {
+        lanes.extend(lanes_of(&*log, &store, topic, found, settings.until_end)?);
+    }
+    let begun = store.write(|transaction| Ok(write_standings(transaction, &lanes)?))?;
+    begun.ok_or_else(|| tidegate_runtime::Error::Refused {
+        what: format!("another program is writing `{}`", options.database.display()),
+        remedy: "let it finish first".into(),
+    })?;
+    let rows = Rows::new(store, &lanes, options)?;
+    driver::run(log, settings, lanes, rows, stop).await
+}
+
+/// The partitions of `topic`: where they stand, or where they begin.
+fn lanes_of(
+    log: &dyn Log,
+    store: &Store,
+    topic: &'static Topic,
+    found: &TopicInfo,
+    until_end: bool,
+) -> Result<Vec<Lane>> {
+    let known = store.standings(topic.name)?;
+    if !known.is_empty() {
+        place::check_partitions(found, known.len())?;
+    }
+    let lane = |number: u32| {
+        let partition = TopicPartition::new(topic.name, number);
+        let ends = log.watermarks(&partition)?;
+        let known = known.get(number as usize);
+        let until = known.and_then(|known| known.until).unwrap_or(ends.high);
+        let position = known.map_or(ends.low, |known| known.next);
+        Ok(Lane { topic, partition, position, until: until_end.then_some(until) })
+    };
+    (0..found.partitions).map(lane).collect()
+}
+
+fn write_standings(transaction: &Transaction<'_>, lanes: &[Lane]) -> rusqlite::Result<()> {
+    lanes.iter().try_for_each(|lane| {
+        set_standing(transaction, &lane.partition, Standing { next: lane.position, until: lane.until })
+    })
+}
+
+/// What waits for the next transaction.
+enum Waiting {
+    Row { lane: usize, offset: Offset, row: Row },
+    Reject { lane: usize, reject: OwnedReject },
+}
+
+struct OwnedReject {
+    offset: Offset,
+    time_ms: i64,
+    reason: &'static str,
+    message: String,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
+impl Waiting {
+    /// What it takes in memory, roughly. Bad records are kept whole and may have a megabyte each.
+    fn weight_bytes(&self) -> usize {
+        match self {
+            Waiting::Row { row, .. } => cells(row) * CELL_BYTES,
+            Waiting::Reject { reject, .. } => reject.value.as_ref().map_or(0, Vec::len) + CELL_BYTES,
+        }
+    }
+}
+
+fn cells(row: &Row) -> usize {
+    let of_list = |cell: &Cell| if let Cell::List(rows) = cell { rows.iter().map(cells).sum() } else { 1 };
+    row.0.iter().map(|(_, cell)| of_list(cell)).sum()
+}
+
+/// The rows of every partition.
+struct Rows {
+    store: Store,
+    lanes: Vec<Lane>,
+    inserts: BTreeMap<&'static str, Insert>,
+    waiting: Vec<Waiting>,
+    waiting_bytes: usize,
+    /// A position moved since the last transaction.
+    moved: bool,
+    wal_max_bytes: u64,
+    notice: Notice,
+    /// The user knows what the sink waits for.
+    told: bool,
+}
+
+impl Rows {
+    fn new(store: Store, lanes: &[Lane], options: &Options) -> Result<Rows> {
+        let mut inserts = BTreeMap::new();
+        for lane in lanes {
+            inserts.insert(lane.topic.name, Insert::of(lane.topic, &Layout::of(lane.topic)?)?);
+        }
+        Ok(Rows {
+            store,
+            lanes: lanes.to_vec(),
+            inserts,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            moved: false,
+            wal_max_bytes: options.wal_max_bytes,
+            notice: options.settings.notice.clone(),
+            told: false,
+        })
+    }
+
+    fn wait(&mut self, item: Waiting) {
+        self.waiting_bytes += item.weight_bytes();
+        self.waiting.push(item);
+    }
+
+    /// Says once what the sink waits for.
+    fn wait_for(&mut self, what: &str) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.notice.say(&what);
+        }
+    }
+
+    /// One transaction with everything that waits and every position; false if another program keeps it from being made.
+    fn write(&mut self) -> Result<bool> {
+        let Rows { store, lanes, inserts, waiting, .. } = self;
+        let written = store.write(|transaction| {
+            for item in waiting.iter() {
+                match item {
+                    Waiting::Row { lane, offset, row } => {
+                        let lane = &lanes[*lane];
+                        inserts[lane.topic.name].run(transaction, &lane.partition.at(*offset), row)?;
+                    }
+                    Waiting::Reject { lane, reject } => {
+                        write_reject(transaction, &lanes[*lane].partition, reject)?;
+                    }
+                }
+            }
+            Ok(write_standings(transaction, lanes)?)
+        })?;
+        if written.is_none() {
+            let path = self.store.path.display().to_string();
+            self.wait_for(&format!("another program is writing `{path}`: the sink waits for it"));
+            return Ok(false);
+        }
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.moved = false;
+        Ok(true)
+    }
+}
+
+fn write_reject(
+    transaction: &Transaction<'_>,
+    at: &TopicPartition,
+    reject: &OwnedReject,
+) -> Result<(), Fault> {
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO sink_rejects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    insert.execute(params![
+        &*at.topic,
+        at.partition,
+        reject.offset.0,
+        reject.time_ms,
+        reject.reason,
+        reject.message,
+        reject.key,
+        reject.value
+    ])?;
+    Ok(())
+}
+
+impl Destination for Rows {
+    fn put(&mut self, lane: usize, offset: Offset, row: Row) -> Result<()> {
+        self.wait(Waiting::Row { lane, offset, row });
+        Ok(())
+    }
+
+    fn put_aside(&mut self, lane: usize, reject: &Reject<'_>) -> Result<()> {
+        let (key, value) = (reject.key.map(<[u8]>::to_vec), reject.value.map(<[u8]>::to_vec));
+        let reject = OwnedReject {
+            offset: reject.offset,
+            time_ms: reject.time.0,
+            reason: reject.bad.reason.code(),
+            message: reject.bad.message.clone(),
+            key,
+            value,
+        };
+        self.wait(Waiting::Reject { lane, reject });
+        Ok(())
+    }
+
+    fn reached(&mut self, lane: usize, position: Offset) -> Result<()> {
+        self.moved |= self.lanes[lane].position != position;
+        self.lanes[lane].position = position;
+        Ok(())
+    }
+
+    fn ended(&mut self, _lane: usize, _position: Offset) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting_bytes >= BATCH_BYTES
+    }
+
+    fn commit(&mut self) -> Result<bool> {
+        if self.moved && !self.write()? {
+            return Ok(false);
+        }
+        let Some(left_bytes) = self.store.overgrown_wal(self.wal_max_bytes)? else {
+            self.told = false;
+            return Ok(true);
+        };
+        let path = self.store.path.display().to_string();
+        self.wait_for(&format!(
+            "the write-ahead log of `{path}` has {left_bytes} bytes and cannot be emptied: a reader keeps a transaction \
+             open, and the sink waits until it ends"
+        ));
+        Ok(false)
+    }
+
+    fn complete(&mut self) -> Result<bool> {
+        for lane in &mut self.lanes {
+            lane.until = None;
+        }
+        self.write()
+    }
+}

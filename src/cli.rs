@@ -1,0 +1,142 @@
+//! The command line: parsed here without touching the world, carried out by one file per subcommand.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::console::{self, Console, Output};
+use crate::exit::{ClosedPipe, Exit, TABLE};
+use crate::home::HomeArgs;
+use crate::{batch, demo, groups, process, replay, reset, simulate, sink, topics};
+
+/// Kafka-style stream processing in one binary: radar readings become infractions, invoices become totals, each exactly once.
+#[derive(Debug, Parser)]
+#[command(version, after_help = TABLE, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Say nothing but errors on standard error.
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything at once on a log of its own: records in, results out, and a check that it all adds up. Begin here.
+    Demo(demo::Demo),
+    /// Write made-up readings or invoices; the same seed gives the same records everywhere.
+    #[command(subcommand)]
+    Simulate(simulate::Simulate),
+    /// Write the records of a real file.
+    #[command(subcommand)]
+    Replay(replay::Replay),
+    /// Run a processor: records in, results out, each exactly once.
+    #[command(subcommand)]
+    Process(process::Process),
+    /// Write a topic into files or a database, each record exactly once.
+    #[command(subcommand)]
+    Sink(sink::Sink),
+    /// Run a nightly job over a read store.
+    #[command(subcommand)]
+    Batch(batch::Batch),
+    /// Look into topics; creates nothing.
+    #[command(subcommand)]
+    Topics(topics::Topics),
+    /// Show groups with their positions, lag and members; creates nothing.
+    Groups(groups::Groups),
+    /// Make an application forget: its positions, its state and its own topics, together.
+    Reset(reset::Reset),
+}
+
+/// What every subcommand is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) console: Console,
+    pub(crate) home: HomeArgs,
+}
+
+/// Reads the arguments. What `--help` and `--version` print is data; everything else that ends here is a usage error of one line.
+pub(crate) fn parse() -> std::result::Result<Cli, Exit> {
+    parse_from(std::env::args_os()).map_err(|ended| match ended {
+        Ok(exit) => exit,
+        Err(error) => {
+            let exit = Exit::of(&error);
+            if exit != Exit::Done {
+                console::error(&error);
+            }
+            exit
+        }
+    })
+}
+
+fn parse_from(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Cli, Result<Exit>> {
+    Cli::try_parse_from(arguments).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => show(&error),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            Err(Exit::Usage.because("a subcommand is missing; `--help` lists what there is"))
+        }
+        _ => Err(Exit::Usage.because(one_line(&error.render().to_string()))),
+    })
+}
+
+fn show(error: &clap::Error) -> Result<Exit> {
+    let mut output = Output::new();
+    output.text(&error.render().to_string())?;
+    output.flush()?;
+    Ok(Exit::Done)
+}
+
+/// clap says what is wrong, then what might be meant, then how the command is used: the first two make the line.
+fn one_line(rendered: &str) -> String {
+    let is_usage = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty() && !is_usage(line));
+    let text = lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
+    text.strip_prefix("error: ").map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// Carries out what was parsed.
+pub(crate) fn run(cli: Cli) -> Result<Exit> {
+    let context = Context { console: Console::new(cli.quiet), home: cli.home };
+    let outcome = match cli.command {
+        Command::Demo(demo) => demo::run(&demo, &context),
+        Command::Simulate(simulate) => simulate::run(simulate, &context),
+        Command::Replay(replay) => replay::run(replay, &context),
+        Command::Process(process) => process::run(process, &context),
+        Command::Sink(sink) => sink::run(sink, &context),
+        Command::Batch(batch) => batch::run(batch, &context),
+        Command::Topics(topics) => topics::run(topics, &context),
+        Command::Groups(groups) => groups::run(&groups, &context),
+        Command::Reset(reset) => reset::run(&reset, &context),
+    };
+    match outcome {
+        // Whoever closed the pipe has seen what they wanted.
+        Err(error) if error.is::<ClosedPipe>() => Ok(Exit::Done),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_declaration_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line_without_the_usage() {
+        let rendered = "error: unexpected argument '--sise' found\n\n  tip: a similar argument exists: '--size'\n\n\
+                        Usage: tidegate process totals\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            one_line(rendered),
+            "unexpected argument '--sise' found; a similar argument exists: '--size'"
+        );
+    }
+}

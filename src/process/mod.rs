@@ -1,0 +1,222 @@
+//! `process speeding|totals`: what every processor is told, and running it on one thread per worker.
+
+mod speeding;
+mod totals;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use tidegate_runtime::log::Log;
+use tidegate_runtime::task::{ErrorBudget, Phase};
+use tidegate_runtime::time::EventTime;
+use tidegate_runtime::topology::Topology;
+use tidegate_runtime::worker::{self, StatusBoard, WorkerOptions};
+
+use crate::cli::Context;
+use crate::console::{Console, Output};
+use crate::exit::Exit;
+use crate::home::PartitionArgs;
+use crate::instance::Instance;
+use crate::signals::Stop;
+use crate::workers::{self, block_on};
+use crate::{duration, moment, name};
+
+/// Which processor.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Process {
+    /// Readings over the limit become infractions, with the owner at the time of the reading and the fine by the schedule.
+    Speeding(speeding::Speeding),
+    /// Invoices become each customer's count and total per window.
+    Totals(totals::Totals),
+}
+
+/// What every processor is told.
+#[derive(Args, Debug)]
+struct Common {
+    /// Print the topology, as text or as a Mermaid flow chart, and exit; needs no log.
+    #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, default_missing_value = "text")]
+    describe: Option<Description>,
+    /// Process up to the end found at the first start, close every window, and exit.
+    #[arg(long)]
+    until_end: bool,
+    /// When all inputs have been quiet for so long, let stream time follow the clock, so that the last windows close.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "until_end")]
+    idle_close: Option<Duration>,
+    /// How often to commit while there is something to commit.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "100ms")]
+    commit_interval: Duration,
+    /// How long a worker may be silent before its tasks are given to others.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "6s")]
+    session_timeout: Duration,
+    /// Stop a task after more than N dead letters among its last M records.
+    #[arg(long, value_name = "N/M", value_parser = parse_budget)]
+    max_errors: Option<ErrorBudget>,
+    /// Go on with tasks that stopped on --max-errors.
+    #[arg(long)]
+    accept_errors: bool,
+    /// Records of a later event time are dead letters: RFC 3339 or milliseconds.
+    #[arg(long, value_name = "TIME", default_value_t = EventTime::DEFAULT_MAX, value_parser = moment::parse)]
+    max_event_time: EventTime,
+    /// Threads; the tasks are spread over all workers of all processes of the application.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: u32,
+    /// This process among the application's, stable over restarts [default: the first free number on this machine].
+    #[arg(long, value_name = "ID", value_parser = name::parse_instance)]
+    instance_id: Option<String>,
+    #[command(flatten)]
+    partitions: PartitionArgs,
+}
+
+/// How to print a topology: for people, or as a Mermaid flow chart.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Description {
+    Text,
+    Mermaid,
+}
+
+/// Reads `N/M`.
+fn parse_budget(text: &str) -> Result<ErrorBudget, String> {
+    let numbers =
+        text.split_once('/').and_then(|(most, among)| Some((most.parse().ok()?, among.parse().ok()?)));
+    let (most, among) = numbers.ok_or_else(|| format!("`{text}` is no share of records; write `10/1000`"))?;
+    Ok(ErrorBudget { most, among })
+}
+
+/// The outcomes of so many records are part of every commit.
+const MAX_BUDGET_RECORDS: usize = 10_000;
+
+impl Common {
+    /// Values that can be read and make no sense.
+    fn check(&self) -> Result<()> {
+        let refuse = |message: String| Err(Exit::Senseless.because(message));
+        if self.commit_interval.is_zero() {
+            return refuse(
+                "a commit interval of `0s` never works; give --commit-interval at least `1ms`".to_owned(),
+            );
+        }
+        if self.session_timeout <= self.commit_interval {
+            return refuse("the session timeout must be longer than the commit interval; give a longer --session-timeout".to_owned());
+        }
+        if self.idle_close.is_some_and(|after| after.is_zero()) {
+            return refuse("`0s` of quiet is none; give --idle-close at least `1ms`".to_owned());
+        }
+        match self.max_errors {
+            Some(ErrorBudget { most, among }) if most >= among || among > MAX_BUDGET_RECORDS => {
+                refuse(format!(
+                    "`{most}/{among}` never stops anything or looks back too far; give --max-errors N/M with N below M, and M at most \
+                 `{MAX_BUDGET_RECORDS}`"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn worker_options(&self, instance: &Instance, worker: u32, status: StatusBoard) -> WorkerOptions {
+        WorkerOptions {
+            instance: instance.id().to_owned(),
+            worker,
+            commit_interval: self.commit_interval,
+            session_timeout: self.session_timeout,
+            until_end: self.until_end,
+            idle_close: self.idle_close,
+            error_budget: self.max_errors,
+            accept_errors: self.accept_errors,
+            status,
+            ..WorkerOptions::default()
+        }
+    }
+}
+
+/// Carries out `process`.
+pub(crate) fn run(process: Process, context: &Context) -> Result<Exit> {
+    match process {
+        Process::Speeding(speeding) => speeding::run(speeding, context),
+        Process::Totals(totals) => totals::run(totals, context),
+    }
+}
+
+/// Describes or runs a topology.
+fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit> {
+    common.check()?;
+    if let Some(description) = common.describe {
+        let mut output = Output::new();
+        output.text(&match description {
+            Description::Text => topology.describe(),
+            Description::Mermaid => topology.describe_mermaid(),
+        })?;
+        output.flush()?;
+        return Ok(Exit::Done);
+    }
+    let stop = Stop::on_signals()?;
+    let log = context.home.open_or_create(common.partitions)?;
+    let instance = Instance::take(context.home.directory(), topology.app(), common.instance_id.as_deref())?;
+    let (app, console) = (topology.app(), context.console);
+    console.say(format_args!(
+        "{app}: instance {}, workers: {}, log: {} ({})",
+        instance.id(),
+        common.workers,
+        log.address(),
+        topology.parameters_line()
+    ));
+    let status = StatusBoard::default();
+    let work = |worker: u32| {
+        run_worker(log.clone(), topology, common.worker_options(&instance, worker, status.clone()), &stop)
+    };
+    let mut seen = BTreeMap::new();
+    workers::run(common.workers, &stop, work, || show_phases(app, &status, &mut seen, console))?;
+    show_summary(app, &status, console);
+    Ok(stop.exit(!common.until_end))
+}
+
+fn run_worker(log: Arc<dyn Log>, topology: &Topology, options: WorkerOptions, stop: &Stop) -> Result<()> {
+    Ok(block_on(worker::run(log, topology, options, stop.requested()))??)
+}
+
+/// Says which tasks have begun or ended since it last looked.
+fn show_phases(app: &str, status: &StatusBoard, seen: &mut BTreeMap<u32, Phase>, console: Console) {
+    let mut news: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (number, task) in status.tasks() {
+        if seen.insert(number, task.phase) != Some(task.phase) {
+            let phase = match task.phase {
+                Phase::Restoring => "restoring",
+                Phase::Running => "running",
+                Phase::Ended => "ended",
+                Phase::Stopped => "stopped on errors",
+            };
+            news.entry(phase).or_default().push(number.to_string());
+        }
+    }
+    for (phase, tasks) in news {
+        console.say(format_args!("{app}: tasks {phase}: {}", tasks.join(", ")));
+    }
+}
+
+/// The counts are part of the state: they begin with the application, not with this run.
+fn show_summary(app: &str, status: &StatusBoard, console: Console) {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let tasks = status.tasks();
+    for (name, count) in tasks.values().flat_map(|task| task.counters.iter()) {
+        *counts.entry(name.to_owned()).or_default() += count;
+    }
+    let lag_records: i64 = tasks.values().map(|task| task.lag_records).sum();
+    let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let counts = if counts.is_empty() { "nothing yet".to_owned() } else { counts.join(", ") };
+    console
+        .say(format_args!("{app}: since its first start: {counts}; lag {lag_records} records"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_budget_is_two_numbers() {
+        assert_eq!(parse_budget("10/1000"), Ok(ErrorBudget { most: 10, among: 1_000 }));
+        for text in ["", "10", "/", "1/", "-1/10", "1.5/10", "1/2/3"] {
+            assert!(parse_budget(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `reset --app NAME`: positions, state and an application's own topics go together, because law 8 refuses what is left of a half.
+//!
+//! The group goes first: while it has members the log refuses, and nothing was touched. A reset that is killed in between
+//! leaves a changelog without a group, which restores the group's positions; running the command again finishes it.
+
+use anyhow::Result;
+use clap::Args;
+use tidegate_runtime::log::Log;
+use tidegate_runtime::topology::Topology;
+
+use crate::cli::Context;
+use crate::exit::Exit;
+use crate::name;
+
+/// `reset`.
+#[derive(Args, Debug)]
+pub(crate) struct Reset {
+    /// The application's name.
+    #[arg(long, value_name = "NAME", value_parser = name::parse)]
+    app: String,
+    /// Do it; without this it only says what it would do.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Carries out `reset`.
+pub(crate) fn run(args: &Reset, context: &Context) -> Result<Exit> {
+    let log = context.home.open_existing()?;
+    let app = &args.app;
+    let group = log.groups()?.into_iter().find(|group| group.group == *app);
+    let topics = own_topics(&*log, app)?;
+    if group.is_none() && topics.is_empty() {
+        let message = format!(
+            "there is no application `{app}` in `{}`; `tidegate groups` shows what there is",
+            log.address()
+        );
+        return Err(Exit::NotFound.because(message));
+    }
+    if let Some(group) = group.as_ref().filter(|group| !group.members.is_empty()) {
+        let members: Vec<_> = group.members.iter().map(|member| member.member.as_str()).collect();
+        let message = format!("`{app}` runs as `{}`; stop it first", members.join("`, `"));
+        return Err(Exit::Refused.because(message));
+    }
+    let offsets = group.as_ref().map_or(0, |group| group.offsets.len());
+    let what = format!("the positions of `{app}` in {offsets} partitions and its topics {}", listed(&topics));
+    if !args.yes {
+        let message = format!("this would delete {what}; nothing was touched, add --yes to do it");
+        return Err(Exit::Usage.because(message));
+    }
+    if group.is_some() {
+        log.delete_group(app)?;
+    }
+    for topic in &topics {
+        log.delete_topic(topic)?;
+    }
+    context.console.say(format_args!(
+        "reset: deleted {what}; results it wrote into other topics stay, and its next run writes them again"
+    ));
+    Ok(Exit::Done)
+}
+
+/// Those that are there, the changelog first: without it the rest means nothing.
+fn own_topics(log: &dyn Log, app: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for spec in Topology::own_topics(app, 1) {
+        if log.topic(&spec.name)?.is_some() {
+            found.push(spec.name);
+        }
+    }
+    Ok(found)
+}
+
+fn listed(topics: &[String]) -> String {
+    if topics.is_empty() { "(none)".to_owned() } else { format!("`{}`", topics.join("`, `")) }
+}

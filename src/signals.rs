@@ -1,0 +1,87 @@
+//! Stopping: the first Ctrl-C or SIGTERM asks, the second one ends the process at once.
+//!
+//! Promise: a second signal never waits for anything, because a thread of its own takes it. Whoever works looks at a [`Stop`], which
+//! a failing worker can request too.
+
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::exit::Exit;
+
+/// Why to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// A signal, with the code of a run that ends before its work is done.
+    Signal(Exit),
+    /// A worker of this process failed.
+    Failure,
+}
+
+/// The wish to stop, shared by all threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    cause: Arc<watch::Sender<Option<Cause>>>,
+}
+
+impl Stop {
+    /// Listens for signals from now on.
+    pub(crate) fn on_signals() -> Result<Stop> {
+        let stop = Stop { cause: Arc::new(watch::Sender::new(None)) };
+        let cause = stop.cause.clone();
+        let runtime =
+            Builder::new_current_thread().enable_io().build().context("could not listen for signals")?;
+        // Registered before anything else runs: a signal in the first millisecond counts too.
+        let (interrupt, terminate) = {
+            let _entered = runtime.enter();
+            let listen = |kind| signal(kind).context("could not listen for signals");
+            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?)
+        };
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(listen(&cause, interrupt, terminate)))
+            .context("could not start the thread for signals")?;
+        Ok(stop)
+    }
+
+    /// Asks everybody to stop because a worker failed.
+    pub(crate) fn request(&self) {
+        self.cause.send_if_modified(|cause| cause.replace(Cause::Failure).is_none());
+    }
+
+    /// Ready once somebody asks to stop.
+    pub(crate) async fn requested(&self) {
+        // The sender lives as long as this value: waiting cannot fail.
+        let _ = self.cause.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// True once somebody has asked to stop.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.cause.borrow().is_some()
+    }
+
+    /// How a run that has an end of its own exits: done, or stopped before it was.
+    pub(crate) fn exit(&self, finished: bool) -> Exit {
+        match *self.cause.borrow() {
+            Some(Cause::Signal(exit)) if !finished => exit,
+            _ => Exit::Done,
+        }
+    }
+}
+
+async fn listen(cause: &watch::Sender<Option<Cause>>, mut interrupt: Signal, mut terminate: Signal) {
+    loop {
+        let exit = tokio::select! {
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+        };
+        if matches!(*cause.borrow(), Some(Cause::Signal(_))) {
+            std::process::exit(exit as i32);
+        }
+        cause.send_replace(Some(Cause::Signal(exit)));
+    }
+}

@@ -1,0 +1,137 @@
+//! `sink csv|sqlite`: topics into files or a read store.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use tidegate_runtime::time::EventTime;
+use tidegate_schemas::TOPICS;
+use tidegate_sinks::{Notice, Settings, Summary, csv, sqlite};
+
+use crate::cli::Context;
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::home::PartitionArgs;
+use crate::signals::Stop;
+use crate::workers::block_on;
+use crate::{moment, name};
+
+/// Where to write.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sink {
+    /// One topic into CSV files that never change once they are finished.
+    Csv(Csv),
+    /// Topics into tables of one SQLite database, open to any SQLite tool while the sink writes.
+    Sqlite(Sqlite),
+}
+
+/// `sink csv`.
+#[derive(Args, Debug)]
+pub(crate) struct Csv {
+    /// The topic to write.
+    #[arg(long, value_name = "TOPIC", value_parser = known_topics())]
+    topic: String,
+    /// Directory for the files: a new one, or this sink's own.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Offsets per file; fixed at the first start.
+    #[arg(long, value_name = "N", default_value_t = csv::SEGMENT_RECORDS)]
+    segment_records: u64,
+    /// The sink's name; its directory belongs to it [default: csv-TOPIC].
+    #[arg(long, value_parser = name::parse)]
+    name: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `sink sqlite`.
+#[derive(Args, Debug)]
+pub(crate) struct Sqlite {
+    /// The topics to write; more may join at a later start.
+    #[arg(long, value_name = "TOPIC", required = true, num_args = 1.., value_parser = known_topics())]
+    topic: Vec<String>,
+    /// The database: a new file, or this sink's own.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The sink's name; its database belongs to it.
+    #[arg(long, default_value = "sqlite", value_parser = name::parse)]
+    name: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+struct Common {
+    /// Read to the end found at the first start, finish, and exit.
+    #[arg(long)]
+    until_end: bool,
+    /// Records of a later event time are rejects: RFC 3339 or milliseconds.
+    #[arg(long, value_name = "TIME", default_value_t = EventTime::DEFAULT_MAX, value_parser = moment::parse)]
+    max_event_time: EventTime,
+    #[command(flatten)]
+    partitions: PartitionArgs,
+}
+
+impl Common {
+    fn settings(&self, name: &str, console: Console) -> Settings {
+        Settings {
+            until_end: self.until_end,
+            max_event_time: self.max_event_time,
+            notice: Notice::new(move |line| console.say(line)),
+            ..Settings::named(name)
+        }
+    }
+}
+
+fn known_topics() -> PossibleValuesParser {
+    PossibleValuesParser::new(TOPICS.map(|topic| topic.name))
+}
+
+/// Carries out `sink`.
+pub(crate) fn run(sink: Sink, context: &Context) -> Result<Exit> {
+    match sink {
+        Sink::Csv(csv) => run_csv(csv, context),
+        Sink::Sqlite(sqlite) => run_sqlite(sqlite, context),
+    }
+}
+
+fn run_csv(args: Csv, context: &Context) -> Result<Exit> {
+    if args.segment_records == 0 {
+        let message = "a segment of `0` records holds nothing; give --segment-records at least 1";
+        return Err(Exit::Senseless.because(message));
+    }
+    let name = args.name.unwrap_or_else(|| format!("csv-{}", args.topic));
+    let options = csv::Options {
+        settings: args.common.settings(&name, context.console),
+        topic: args.topic,
+        directory: args.out,
+        segment_records: args.segment_records,
+    };
+    let (stop, log) = (Stop::on_signals()?, context.home.open_or_create(args.common.partitions)?);
+    let place = options.directory.display();
+    context.console.say(format_args!("{name}: `{}` from {} into `{place}`", options.topic, log.address()));
+    let summary = block_on(csv::run(log, &options, stop.requested()))?;
+    Ok(finish(&name, &summary.context("sink csv")?, args.common.until_end, context, &stop))
+}
+
+fn run_sqlite(args: Sqlite, context: &Context) -> Result<Exit> {
+    let options = sqlite::Options {
+        settings: args.common.settings(&args.name, context.console),
+        topics: args.topic,
+        database: args.out,
+        wal_max_bytes: sqlite::WAL_MAX_BYTES,
+    };
+    let (stop, log) = (Stop::on_signals()?, context.home.open_or_create(args.common.partitions)?);
+    let (topics, place) = (options.topics.join("`, `"), options.database.display());
+    context.console.say(format_args!("{}: `{topics}` from {} into `{place}`", args.name, log.address()));
+    let summary = block_on(sqlite::run(log, &options, stop.requested()))?;
+    Ok(finish(&args.name, &summary.context("sink sqlite")?, args.common.until_end, context, &stop))
+}
+
+fn finish(name: &str, summary: &Summary, until_end: bool, context: &Context, stop: &Stop) -> Exit {
+    let Summary { rows, rejects, reached_end, .. } = summary;
+    let end = if *reached_end { "to the end" } else { "stopped" };
+    context.console.say(format_args!("{name}: {rows} rows and {rejects} rejects in this run, {end}"));
+    stop.exit(*reached_end || !until_end)
+}

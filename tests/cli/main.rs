@@ -1,0 +1,19 @@
+//! The command line's contract: what a script may rely on. The program is run as a user runs it; nothing of it is linked.
+//!
+//! - `program`: runs it in a directory of its own.
+//! - `commands`: every command on a small scale, its output and its code.
+//! - `refusals`: every bad input: one clear line and the code of the table.
+//! - `tail`: what `topics tail` prints, where it begins and where it stops.
+//! - `state`: groups, instances, reset.
+//! - `stopping`: Ctrl-C, SIGTERM, a closed pipe.
+//! - `promises`: what the README and `--help` say is so.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod commands;
+mod program;
+mod promises;
+mod refusals;
+mod state;
+mod stopping;
+mod tail;

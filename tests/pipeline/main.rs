@@ -1,0 +1,17 @@
+//! The pipeline end to end, by the program itself, against goldens that an independent oracle made (`tests/oracle`).
+//!
+//! - `place`: a log in a directory, loaded from an oracle's input; the program run on it as a user would.
+//! - `topics`: what stands in topics, in the oracle's words.
+//! - `files`: what stands in CSV files and read stores, in the same words.
+//! - `straight`: excerpts and derivatives of the real files, straight through; the full files where `TIDEGATE_DATA` points at them.
+//! - `hosted`: law 11: killed at random points and resumed, hosted by one, two and four processes, sinks included.
+//! - `backlog`: memory stays flat however far a processor starts behind.
+#![allow(missing_docs, reason = "tests are read, not published")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
+
+mod backlog;
+mod files;
+mod hosted;
+mod place;
+mod straight;
+mod topics;
