@@ -15,7 +15,7 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("processors", &["schemas", "runtime"]),
     ("sinks", &["schemas", "runtime"]),
     ("batch", &[]),
-    ("benches", &["schemas", "runtime", "processors", "producers", "sinks", "batch"]),
+    ("benches", &["schemas", "runtime", "processors"]),
     (".", &["schemas", "runtime", "producers", "processors", "sinks", "batch"]),
 ];
 

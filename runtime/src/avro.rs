@@ -106,7 +106,8 @@ impl Decoder {
     }
 
     /// The twin in `value`. Fields the writer's schema lacks take the twin's serde defaults; fields it has beyond the
-    /// twin's are skipped.
+    /// twin's are skipped, unless there are records or enums in them: apache-avro cannot skip those, and the value is refused. A twin
+    /// that has no use for such a field declares it with an empty struct in the record's place.
     ///
     /// # Errors
     /// If `value` is not exactly one datum of a known schema that fits `T`.

@@ -37,7 +37,7 @@ impl Phase {
     pub(super) fn words(self) -> &'static str {
         match self {
             Phase::Live => "live",
-            Phase::Rest => "processing the rest, closing every window",
+            Phase::Rest => "closing every window",
             Phase::Files => "finishing the files",
             Phase::Discount => "the nightly discount",
             Phase::Check => "reading everything back, recomputing",

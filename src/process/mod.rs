@@ -204,8 +204,7 @@ fn show_summary(app: &str, status: &StatusBoard, console: Console) {
     let lag_records: i64 = tasks.values().map(|task| task.lag_records).sum();
     let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let counts = if counts.is_empty() { "nothing yet".to_owned() } else { counts.join(", ") };
-    console
-        .say(format_args!("{app}: since its first start: {counts}; lag {lag_records} records"));
+    console.say(format_args!("{app}: since its first start: {counts}; lag {lag_records} records"));
 }
 
 #[cfg(test)]

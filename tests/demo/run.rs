@@ -11,45 +11,45 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What a run came to.
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// `tidegate` with these arguments.
-pub fn tidegate(arguments: &[&str]) -> Command {
+pub(crate) fn tidegate(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(arguments).env_remove("TIDEGATE_DATA_DIR").stdin(Stdio::null());
     command
 }
 
 /// A demo of two seconds in `data`, with further flags, to its end.
-pub fn demo(data: &Path, flags: &[&str]) -> Ended {
+pub(crate) fn demo(data: &Path, flags: &[&str]) -> Ended {
     ended(demo_command(data, 2, flags).output().unwrap())
 }
 
 /// A demo of so many seconds in `data`.
-pub fn demo_command(data: &Path, seconds: u32, flags: &[&str]) -> Command {
+pub(crate) fn demo_command(data: &Path, seconds: u32, flags: &[&str]) -> Command {
     let mut command = tidegate(&["demo", "--data"]);
     command.arg(data).args(["--seconds", &seconds.to_string()]).args(flags);
     command
 }
 
-pub fn ended(output: Output) -> Ended {
+pub(crate) fn ended(output: Output) -> Ended {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     Ended { code: output.status.code().unwrap_or(-1), stdout, stderr }
 }
 
 /// A demo that runs.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     rest: JoinHandle<String>,
 }
 
 /// Starts it and waits until a line on standard error begins with `line`.
-pub fn start_until(mut command: Command, line: &str) -> Running {
+pub(crate) fn start_until(mut command: Command, line: &str) -> Running {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|found| found.starts_with(line)), "it ended without a line that begins with `{line}`");
@@ -59,12 +59,12 @@ pub fn start_until(mut command: Command, line: &str) -> Running {
 
 impl Running {
     /// Sends a signal by its name, as a shell does.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         send(self.child.id(), name);
     }
 
     /// Waits for the end; gives what it still said, and how long it took.
-    pub fn wait(self) -> (Ended, Duration) {
+    pub(crate) fn wait(self) -> (Ended, Duration) {
         let Running { mut child, rest } = self;
         let (id, began) = (child.id(), Instant::now());
         let (sender, ended) = channel();

@@ -62,15 +62,25 @@ impl Worker<'_> {
         match error.reaction() {
             Reaction::Stop => Err(error),
             Reaction::Release if replaced => Err(error),
-            Reaction::Release | Reaction::Retry | Reaction::Restore => self.back_to_committed(),
+            Reaction::Release | Reaction::Retry => self.abort(),
+            Reaction::Restore => {
+                // Opening the id again fences a request that is still on its way (law 8). Only here: opened for any other
+                // reason, it would fence the newer instance that may have taken our place.
+                self.producer = self.log.producer(&self.transactional_id())?;
+                self.back_to_committed()
+            }
         }
     }
 
-    /// Drops the producer with its open transaction, opens its id again, and restores every task it had written for.
-    pub(super) fn back_to_committed(&mut self) -> Result<()> {
+    /// Gives up the open transaction: every task it holds something of goes back to what is committed.
+    pub(super) fn abort(&mut self) -> Result<()> {
+        self.producer.abort()?;
+        self.back_to_committed()
+    }
+
+    fn back_to_committed(&mut self) -> Result<()> {
         self.outgoing.clear();
         self.open_bytes = 0;
-        self.producer = self.log.producer(&self.transactional_id())?;
         let touched: Vec<u32> =
             self.tasks.iter().filter(|(_, hosted)| hosted.touched).map(|(number, _)| *number).collect();
         for number in touched {

@@ -36,14 +36,13 @@ impl Worker<'_> {
         for number in lost {
             self.forget(number)?;
         }
-        if touched { self.back_to_committed() } else { Ok(()) }
+        if touched { self.abort() } else { Ok(()) }
     }
 
     fn forget(&mut self, number: u32) -> Result<()> {
-        match self.tasks.remove(&number) {
-            Some(hosted) => self.side.release(vec![hosted.task.changelog_partition()]),
-            None => Ok(()),
-        }
+        let Some(hosted) = self.tasks.remove(&number) else { return Ok(()) };
+        self.options.status.remove(number);
+        self.side.release(vec![hosted.task.changelog_partition()])
     }
 
     /// Builds the task anew and reads its changelog to where it ends now.

@@ -250,6 +250,7 @@ impl<'a> Worker<'a> {
             Happening::Tick => return self.tick().await,
             Happening::Stop => {
                 self.commit()?;
+                self.show_status();
                 return Ok(Flow::Finish);
             }
         }

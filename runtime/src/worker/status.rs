@@ -37,6 +37,11 @@ impl StatusBoard {
         self.tasks().values().map(|task| task.counters.get(counter)).sum()
     }
 
+    /// The task is hosted elsewhere now: what it does there is not seen from here.
+    pub(super) fn remove(&self, number: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    }
+
     pub(super) fn show<'t>(&self, tasks: impl Iterator<Item = &'t Task>) {
         let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for task in tasks {

@@ -61,6 +61,24 @@ fn a_second_process_under_the_same_id_ends_the_first() {
     place.check();
 }
 
+/// It loses its tasks before it ever commits: going back to what is committed must not fence whoever has them now.
+#[test]
+fn a_replaced_process_does_not_fence_its_successor() {
+    for _ in 0..10 {
+        let mut place = Place::new();
+        place.write(1_000);
+        let never = WorkerOptions { commit_interval: Duration::from_secs(3_600), ..live("same") };
+        let first = Running::start(&place.log, never);
+        wait_for("an assignment", || is_assigned(&place));
+        let second = Running::start(&place.log, live("same"));
+        let error = first.wait().unwrap_err();
+        assert!(matches!(error, Error::Fenced { .. }), "{error}");
+        wait_for("the second to work", || place.count_output() == 1_000);
+        second.stop().unwrap();
+        place.check();
+    }
+}
+
 #[test]
 fn a_silent_member_is_replaced_and_what_it_had_open_is_void() {
     let mut place = Place::new();
@@ -72,15 +90,7 @@ fn a_silent_member_is_replaced_and_what_it_had_open_is_void() {
         ..live("silent")
     };
     let silent = Running::start(&place.log, silent);
-    wait_for("an assignment", || {
-        place
-            .log
-            .groups()
-            .unwrap()
-            .iter()
-            .flat_map(|group| &group.members)
-            .any(|member| !member.partitions.is_empty())
-    });
+    wait_for("an assignment", || is_assigned(&place));
     let other = Running::start(&place.log, live("other"));
     silent.stop().unwrap();
     wait_for("the other to finish", || place.count_output() == 1_000);
@@ -101,4 +111,9 @@ fn a_registry_out_of_reach_makes_no_dead_letters() {
     assert_eq!(place.count_output(), 1);
     assert!(place.read("counting-dead-letters").is_empty());
     assert!(faults.load(Ordering::SeqCst) > 10, "the registry was asked until it answered");
+}
+
+fn is_assigned(place: &Place) -> bool {
+    let groups = place.log.groups().unwrap();
+    groups.iter().flat_map(|group| &group.members).any(|member| !member.partitions.is_empty())
 }

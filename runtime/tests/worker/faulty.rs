@@ -50,7 +50,7 @@ impl Producer for FaultyProducer {
     fn commit(&mut self, offsets: Option<&GroupOffsets>) -> Result<Receipt> {
         assert!(!self.spent, "a producer was used after an unknown outcome");
         let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
-        if number % self.each != 0 {
+        if !number.is_multiple_of(self.each) {
             return self.inner.commit(offsets);
         }
         self.faults.fetch_add(1, Ordering::SeqCst);

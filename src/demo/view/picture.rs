@@ -10,7 +10,7 @@ use super::super::tap::INFRACTIONS_KEPT;
 use super::Palette;
 
 /// Customers shown, as many as leave the picture below 24 lines.
-const CUSTOMERS_SHOWN: usize = 4;
+const CUSTOMERS_SHOWN: usize = 5;
 
 /// How wide bars are: the progress, and the greatest customer's.
 const PROGRESS_WIDTH: usize = 58;
@@ -71,7 +71,7 @@ impl Line {
 
 fn head(sample: &Sample) -> Vec<Line> {
     let step = 1 + Phase::ALL.iter().take_while(|phase| **phase < sample.phase).count();
-    let left = format!("tidegate demo  {step}/{} {}", Phase::ALL.len(), sample.phase.words());
+    let left = format!("tidegate demo  {step}/{} {}  ", Phase::ALL.len(), sample.phase.words());
     let right = format!("seed {}  {} s", sample.scenario.seed, sample.elapsed.as_secs());
     let [written, expected] = [
         sample.readings.written + sample.invoices.written,
@@ -185,7 +185,7 @@ mod tests {
         let flow = Flow { written: 120_000, expected: 120_000, per_second: 99_999, lag_records: 99_999 };
         Sample {
             phase: Phase::Rest,
-            scenario: Scenario { seed: 18_446_744_073, seconds: 600 },
+            scenario: Scenario { seed: 123_456, seconds: 600 },
             elapsed: Duration::from_secs(600),
             readings: flow,
             invoices: flow,

@@ -14,7 +14,9 @@ fn reading(radar: &str, plate: &str, sequence: i64, measured_at: i64, speed_kmh:
     seen(plate, twin)
 }
 
-fn world() -> (Vec<Vec<Seen<Reading>>>, Vec<Seen<RadarEvent>>, Vec<Seen<VehicleEvent>>) {
+type World = (Vec<Vec<Seen<Reading>>>, Vec<Seen<RadarEvent>>, Vec<Seen<VehicleEvent>>);
+
+fn world() -> World {
     let radar = RadarEvent {
         radar_id: "R".into(),
         kind: RadarEventKind::Installed,

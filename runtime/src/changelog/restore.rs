@@ -1,0 +1,155 @@
+//! Reading a changelog back: blocks in, state and the writer that continues it out.
+
+use super::{CLEAR, Changelog, DELETE, FORMAT_VERSION, Header, PUT, Progress};
+use crate::error::{Error, Result};
+use crate::log::{Coordinates, Offset, take_varint};
+use crate::store::{SHARDS, StateError, Store};
+
+/// Reads a changelog back, block by block.
+#[derive(Debug, Default)]
+pub struct Restore {
+    first_number: Option<u64>,
+    next_number: u64,
+    cleared_at: [Option<Offset>; SHARDS as usize],
+    progress: Option<Progress>,
+    entries_bytes: usize,
+}
+
+impl Restore {
+    /// Applies one block to the stores.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the block's coordinates if it is damaged, does not follow the one before, or does not fit the
+    /// stores.
+    pub fn apply(&mut self, at: &Coordinates, block: &[u8], stores: &mut [&mut dyn Store]) -> Result<()> {
+        let corrupt = |detail: String| Error::Corrupt { at: at.clone(), detail };
+        let (header, entries) = split(block).map_err(corrupt)?;
+        if self.first_number.is_some() && header.number != self.next_number {
+            return Err(corrupt(format!(
+                "block `{}` follows block `{}`: what stood between is missing",
+                header.number,
+                self.next_number - 1
+            )));
+        }
+        self.first_number.get_or_insert(header.number);
+        self.next_number = header.number + 1;
+        self.entries_bytes += entries.len();
+        self.apply_entries(at.offset, entries, stores).map_err(|error| corrupt(error.0))?;
+        if header.progress.is_some() {
+            self.progress = header.progress;
+        }
+        Ok(())
+    }
+
+    /// The changelog has been read to its end: the progress of the last commit and the writer that continues it; nothing if there
+    /// never was a block.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when its beginning is gone and some shard has no snapshot since: never taken for an empty state.
+    pub fn finish(
+        self,
+        end: &Coordinates,
+        stores: &mut [&mut dyn Store],
+    ) -> Result<Option<(Progress, Changelog)>> {
+        let corrupt = |detail: &str| Error::Corrupt { at: end.clone(), detail: detail.to_owned() };
+        let Some(first_number) = self.first_number else { return Ok(None) };
+        if first_number != 0 && self.cleared_at.contains(&None) {
+            return Err(corrupt("the changelog's beginning is missing; `reset --app` starts anew"));
+        }
+        let progress = self.progress.ok_or_else(|| corrupt("the changelog holds no whole commit"))?;
+        // In steady state the log holds a cycle of snapshots and as many bytes of deltas; what is beyond that is owed, or
+        // lives that end before their first snapshot would make it grow for ever.
+        let size_bytes: usize = stores.iter().map(|store| store.size_bytes()).sum();
+        let changelog = Changelog {
+            next_number: self.next_number,
+            snapshot_at: self.cleared_at,
+            debt_bytes: self.entries_bytes.saturating_sub(2 * size_bytes),
+            ..Changelog::default()
+        };
+        Ok(Some((progress, changelog)))
+    }
+
+    fn apply_entries(
+        &mut self,
+        offset: Offset,
+        entries: &[u8],
+        stores: &mut [&mut dyn Store],
+    ) -> Result<(), StateError> {
+        let mut at = 0;
+        while at < entries.len() {
+            match take_entry(entries, &mut at).map_err(|what| StateError(what.to_owned()))? {
+                Entry::Clear(shard) => {
+                    stores.iter_mut().for_each(|store| store.clear(shard));
+                    let slot = self.cleared_at.get_mut(shard as usize);
+                    *slot.ok_or_else(|| StateError(format!("there is no shard `{shard}`")))? = Some(offset);
+                }
+                Entry::Set { store, key, value } => {
+                    let found = stores.get_mut(store as usize);
+                    found
+                        .ok_or_else(|| StateError(format!("there is no store `{store}`")))?
+                        .load(key, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The progress in a block, if it closes a commit: for those who only want to know how far a task has come.
+///
+/// # Errors
+/// [`Error::Corrupt`] if the block is damaged.
+pub fn progress_of(at: &Coordinates, block: &[u8]) -> Result<Option<Progress>> {
+    let (header, _) = split(block).map_err(|detail| Error::Corrupt { at: at.clone(), detail })?;
+    Ok(header.progress)
+}
+
+fn split(block: &[u8]) -> Result<(Header, &[u8]), String> {
+    match block.first() {
+        None => return Err("the block is empty".to_owned()),
+        Some(&FORMAT_VERSION) => {}
+        Some(other) => {
+            return Err(format!(
+                "block format `{other}` is not known to this version, which writes `{FORMAT_VERSION}`"
+            ));
+        }
+    }
+    let mut at = 1;
+    let header = take_bytes(block, &mut at)?;
+    let header =
+        postcard::from_bytes(header).map_err(|error| format!("its header cannot be read: {error}"))?;
+    Ok((header, &block[at..]))
+}
+
+enum Entry<'a> {
+    Clear(u32),
+    Set { store: u8, key: &'a [u8], value: Option<&'a [u8]> },
+}
+
+fn take_entry<'a>(entries: &'a [u8], at: &mut usize) -> Result<Entry<'a>, &'static str> {
+    let tag = take_byte(entries, at)?;
+    let number = take_byte(entries, at)?;
+    match tag {
+        CLEAR => Ok(Entry::Clear(u32::from(number))),
+        DELETE => Ok(Entry::Set { store: number, key: take_bytes(entries, at)?, value: None }),
+        PUT => {
+            let key = take_bytes(entries, at)?;
+            Ok(Entry::Set { store: number, key, value: Some(take_bytes(entries, at)?) })
+        }
+        _ => Err("an entry's tag is unknown"),
+    }
+}
+
+fn take_byte(bytes: &[u8], at: &mut usize) -> Result<u8, &'static str> {
+    let byte = *bytes.get(*at).ok_or("it ends early")?;
+    *at += 1;
+    Ok(byte)
+}
+
+fn take_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8], &'static str> {
+    let len = take_varint(bytes, at)?;
+    let end = usize::try_from(len).ok().and_then(|len| at.checked_add(len)).ok_or("a length is too great")?;
+    let taken = bytes.get(*at..end).ok_or("it ends early")?;
+    *at = end;
+    Ok(taken)
+}
