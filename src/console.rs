@@ -20,6 +20,11 @@ impl Console {
         Console { quiet }
     }
 
+    /// True under `--quiet`.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
     /// A line on standard error, unless `--quiet`.
     pub(crate) fn say(self, line: impl fmt::Display) {
         if !self.quiet {

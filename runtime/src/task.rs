@@ -11,6 +11,8 @@
 //! ```
 
 mod input;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

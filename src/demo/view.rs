@@ -61,7 +61,7 @@ pub(super) enum View {
 impl View {
     /// What standard output allows.
     pub(super) fn choose(console: Console) -> View {
-        if can_draw() {
+        if can_draw() && !console.is_quiet() {
             return View::Picture { palette: Palette::choose(), drawn: 0, size: USUAL_SIZE };
         }
         View::Lines { console, last: None }
