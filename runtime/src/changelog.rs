@@ -68,6 +68,8 @@ pub struct BoundedRun {
     pub ends: Vec<(String, u32, Offset)>,
     /// Everything before the ends is processed and every window closed.
     pub done: bool,
+    /// The task has worked without an end since: nobody resumes this run.
+    pub left: bool,
 }
 
 #[derive(Serialize, Deserialize)]

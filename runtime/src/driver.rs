@@ -223,7 +223,7 @@ impl TestDriver {
             }
             let low = Offset(changelog.low);
             let end = Offset(low.0 + blocks.len() as i64);
-            task.restore(&Chunk::contiguous(task.changelog_partition(), low, low, blocks, end))?;
+            task.restore(&Chunk::contiguous(task.changelog_partition(), low, low, blocks, end), low)?;
             task.restored(end, |partition| self.committed.get(partition).copied(), false)?;
             let log = &self.log;
             task.bootstrap_to(|partition| Some(end_of(log, partition)));

@@ -258,7 +258,7 @@ impl Writer {
         let mut progress = Progress {
             parameters: self.parameters.clone(),
             inputs: vec![(self.app.clone(), 0, Offset(position))],
-            bounded: Some(BoundedRun { number: 1, ends: Vec::new(), done: self.finished }),
+            bounded: Some(BoundedRun { number: 1, done: self.finished, ..BoundedRun::default() }),
             ..Progress::default()
         };
         progress.clock.observe(self.latest);
@@ -283,7 +283,7 @@ async fn restore(log: &dyn Log, changelog: &str) -> Result<Option<(Progress, Cha
     let ends = log.watermarks(&partition)?;
     let mut restore = Restore::default();
     let mut reader = log.reader(256 * 1024)?;
-    reader.seek(partition.clone(), ends.low)?;
+    reader.seek(partition.clone(), ends.low);
     let mut position = ends.low;
     while position < ends.high {
         let Some(event) = reader.next().await else { break };

@@ -144,13 +144,13 @@ impl Task {
         self.dirty
     }
 
-    /// Applies a chunk of its changelog.
+    /// Applies a chunk of its changelog, without what stands before `from`.
     ///
     /// # Errors
     /// [`Error::Corrupt`], naming the block.
-    pub fn restore(&mut self, chunk: &Chunk) -> Result<()> {
+    pub fn restore(&mut self, chunk: &Chunk, from: Offset) -> Result<()> {
         let mut stores = self.parts.processor.stores();
-        for record in chunk.records() {
+        for record in chunk.records().filter(|record| record.offset() >= from) {
             self.restore.apply(&record.coordinates(), record.value().unwrap_or_default(), &mut stores)?;
         }
         Ok(())
@@ -257,7 +257,7 @@ impl Task {
                 (partition.topic.to_string(), partition.partition, ends(partition))
             };
             let ends = self.parts.inputs.iter().map(of).collect();
-            self.bounded = Some(BoundedRun { number, ends, done: false });
+            self.bounded = Some(BoundedRun { number, ends, done: false, left: false });
             self.dirty = true;
         }
         let run = self.bounded.as_ref().expect("it was set just now");
@@ -272,16 +272,35 @@ impl Task {
         }
     }
 
-    /// Runs without an end: a bounded run that was not finished is given up.
+    /// Runs without an end: a bounded run is left behind, finished or not, and nobody resumes it.
     pub fn begin_unbounded(&mut self) {
-        if let Some(run) = self.bounded.as_mut().filter(|run| !run.done) {
-            run.done = true;
+        if let Some(run) = self.bounded.as_mut().filter(|run| !run.left) {
+            run.left = true;
             self.dirty = true;
         }
     }
 
-    /// Takes a chunk of one of its inputs. One that was fetched before a seek does not fit the position and is ignored.
+    /// The inputs that may lag without anybody knowing: tables that are empty here while a stream record waits to be judged by them.
+    pub fn tables_to_ask_for(&self) -> impl Iterator<Item = &TopicPartition> {
+        let has_stream = |input: &Input| input.kind() == SourceKind::Stream && !input.is_empty();
+        let waiting = self.phase == Phase::Running && self.parts.inputs.iter().any(has_stream);
+        let tables = self.parts.inputs.iter().filter(|input| input.kind() != SourceKind::Stream);
+        tables.filter(move |input| waiting && input.is_empty()).map(Input::partition)
+    }
+
+    /// What is known now of where an input ends.
+    pub fn note_high_watermark(&mut self, partition: &TopicPartition, high: Offset) {
+        if let Some(input) = self.parts.inputs.iter_mut().find(|input| input.partition() == partition) {
+            input.note_high_watermark(high);
+        }
+    }
+
+    /// Takes a chunk of one of its inputs. One that was fetched before a seek does not fit the position and is ignored, and so is
+    /// one that comes before the restore is done or after the end: it would keep its credit from others for ever.
     pub fn push(&mut self, chunk: Arc<Chunk>) {
+        if self.phase != Phase::Running {
+            return;
+        }
         if let Some(input) = self.parts.inputs.iter_mut().find(|input| *input.partition() == chunk.partition)
         {
             input.push(chunk);
@@ -356,7 +375,8 @@ impl Task {
 
     fn note_outcome(&mut self, dead_letter: bool) {
         let Some(budget) = self.parts.error_budget else { return };
-        if self.outcomes.len() == budget.among {
+        // More than one, if the budget was larger before a restart.
+        while self.outcomes.len() >= budget.among {
             self.outcomes.pop_front();
         }
         self.outcomes.push_back(dead_letter);
@@ -371,6 +391,7 @@ impl Task {
         if let Some(run) = &mut self.bounded {
             run.done = true;
         }
+        self.parts.inputs.iter_mut().for_each(Input::forget_queued);
         self.phase = Phase::Ended;
         self.dirty = true;
     }

@@ -101,7 +101,7 @@ fn open_reader(log: &dyn Log, settings: &Settings, lanes: &[Lane]) -> Result<Con
     let reader = log.reader(settings.buffer_bytes)?;
     for lane in lanes.iter().filter(|lane| !lane.has_ended()) {
         // It fails if the reader has ended already: why, is the last thing it tells.
-        let _ = reader.seek(lane.partition.clone(), lane.position);
+        reader.seek(lane.partition.clone(), lane.position);
     }
     Ok(reader)
 }
@@ -246,7 +246,7 @@ impl<'a, D: Destination> Driver<'a, D> {
             self.destination.ended(lane, end)?;
             if let Some(reader) = &self.reader {
                 // As with a seek: what ended it is told in the next event.
-                let _ = reader.release(vec![self.lanes[lane].partition.clone()]);
+                reader.release(vec![self.lanes[lane].partition.clone()]);
             }
         }
         Ok(())

@@ -30,7 +30,7 @@ impl Place {
         for partition in (0..partitions).map(|number| TopicPartition::new(topic, number)) {
             let ends = self.log.watermarks(&partition).unwrap();
             let mut reader = self.log.reader(1 << 20).unwrap();
-            reader.seek(partition, ends.low).unwrap();
+            reader.seek(partition, ends.low);
             let mut position = ends.low;
             while position < ends.high {
                 let Event::Chunk(chunk) = reader.blocking_next().unwrap() else { continue };

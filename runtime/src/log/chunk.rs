@@ -54,6 +54,12 @@ impl Chunk {
         Chunk { _credit: Some(credit), ..self }
     }
 
+    /// The same chunk, its credit given back: more of its partition may be fetched although this one is still kept.
+    #[must_use]
+    pub fn without_credit(self) -> Chunk {
+        Chunk { _credit: None, ..self }
+    }
+
     /// How many records.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -81,20 +81,15 @@ impl Consumer {
         Consumer { events, commands, wake: Box::new(wake), membership, thread: Some(thread) }
     }
 
-    /// Fetches `partition` from `offset` on.
-    ///
-    /// # Errors
-    /// If the consumer's thread has ended.
-    pub fn seek(&self, partition: TopicPartition, offset: Offset) -> Result<()> {
-        self.command(Command::Seek(partition, offset))
+    /// Fetches `partition` from `offset` on. A consumer whose thread has ended does nothing any more: why stands in its last
+    /// event.
+    pub fn seek(&self, partition: TopicPartition, offset: Offset) {
+        self.command(Command::Seek(partition, offset));
     }
 
     /// Stops fetching these partitions and gives the assigned ones back to the group.
-    ///
-    /// # Errors
-    /// If the consumer's thread has ended.
-    pub fn release(&self, partitions: Vec<TopicPartition>) -> Result<()> {
-        self.command(Command::Release(partitions))
+    pub fn release(&self, partitions: Vec<TopicPartition>) {
+        self.command(Command::Release(partitions));
     }
 
     /// Proof of ownership for commits; `None` without a group. Changes when the member was evicted and has joined again:
@@ -127,10 +122,10 @@ impl Consumer {
         }
     }
 
-    fn command(&self, command: Command) -> Result<()> {
-        self.commands.send(command).map_err(|_| ended())?;
+    fn command(&self, command: Command) {
+        // It fails only when the thread has ended; its error is on its way as an event then.
+        let _ = self.commands.send(command);
         (self.wake)();
-        Ok(())
     }
 }
 

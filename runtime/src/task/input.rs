@@ -89,6 +89,20 @@ impl Input {
     pub(super) fn start_at(&mut self, offset: Offset) {
         self.position = offset;
         self.fetched = offset;
+        self.forget_queued();
+    }
+
+    pub(super) fn forget_queued(&mut self) {
+        self.queue.clear();
+    }
+
+    /// Nothing that was fetched is left to process.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head().is_none()
+    }
+
+    pub(super) fn note_high_watermark(&mut self, high: Offset) {
+        self.high_watermark = self.high_watermark.max(Some(high));
     }
 
     pub(super) fn bootstrap_to(&mut self, end: Option<Offset>) {
@@ -105,8 +119,8 @@ impl Input {
         if chunk.from > self.fetched {
             return;
         }
-        self.high_watermark = self.high_watermark.max(Some(chunk.high_watermark));
-        if chunk.next < self.fetched {
+        self.note_high_watermark(chunk.high_watermark);
+        if chunk.next < self.fetched || self.end.is_some_and(|end| self.fetched >= end) {
             return;
         }
         let known = chunk.records().take_while(|record| record.offset() < self.fetched).count();
@@ -125,6 +139,9 @@ impl Input {
             let next = self.end.map_or(front.chunk.next, |end| front.chunk.next.min(end));
             self.position = self.position.max(next);
             self.queue.pop_front();
+        }
+        if self.has_ended() {
+            self.forget_queued();
         }
         self.position > before
     }

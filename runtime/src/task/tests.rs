@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::input::{Input, choose};
-use crate::log::{Chunk, Offset, Records, TopicPartition};
+use super::{Task, TaskParts};
+use crate::error::BadRecord;
+use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
+use crate::processor::{Context, Processor, Routes};
+use crate::store::Store;
 use crate::time::EventTime;
 use crate::topology::SourceKind;
 
@@ -141,4 +145,86 @@ fn nothing_behind_the_end_of_a_bounded_run_is_processed() {
     assert_eq!(drain(&mut inputs), [(0, 0), (0, 1)]);
     assert!(inputs.iter().all(Input::has_ended));
     assert_eq!(inputs[0].position(), Offset(2), "the next run begins here");
+}
+
+/// Forwards every record.
+struct Copy;
+
+impl Processor for Copy {
+    fn process(
+        &mut self,
+        _source: usize,
+        record: &RecordRef<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), BadRecord> {
+        context.forward(0, record.time(), b"k", b"v");
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn Store> {
+        Vec::new()
+    }
+}
+
+fn task() -> Task {
+    let routes = Routes {
+        partition: 0,
+        sinks: vec![("copies".into(), 1)],
+        dead_letters: "dead".into(),
+        late: "late".into(),
+        duplicates: "again".into(),
+    };
+    let parts = TaskParts {
+        app: "copy".to_owned(),
+        routes,
+        inputs: vec![input(0, SourceKind::Stream)],
+        processor: Box::new(Copy),
+        parameters: String::new(),
+        error_budget: None,
+    };
+    Task::new(parts, "changelog".into())
+}
+
+fn copies(task: &mut Task) -> usize {
+    let mut outgoing = Outgoing::default();
+    task.run(&mut outgoing, usize::MAX);
+    outgoing.batches().filter(|(to, _)| &*to.topic == "copies").map(|(_, records)| records.len()).sum()
+}
+
+#[test]
+fn a_chunk_that_comes_during_a_restore_is_not_processed_after_it() {
+    let mut first = task();
+    first.restored(Offset(0), |_| None, false).unwrap();
+    let records = chunk(&first.inputs()[0], 0, 0, &[1, 2, 3], 3);
+    first.push(records.clone());
+    assert_eq!(copies(&mut first), 3);
+    let mut outgoing = Outgoing::default();
+    first.prepare_commit(&mut outgoing);
+    let mut blocks = Records::default();
+    for (_, records) in outgoing.batches() {
+        blocks.push(EventTime(0), None, records.value(0), &[]);
+    }
+
+    let mut second = task();
+    second.push(records.clone());
+    let end = Offset(blocks.len() as i64);
+    let blocks = Chunk::contiguous(second.changelog_partition(), Offset(0), Offset(0), blocks, end);
+    second.restore(&blocks, Offset(0)).unwrap();
+    second.restored(end, |_| Some(Offset(3)), false).unwrap();
+    assert_eq!(copies(&mut second), 0, "its records were committed before");
+    second.push(records);
+    assert_eq!(copies(&mut second), 0, "and they are when they come again");
+}
+
+#[test]
+fn a_task_that_has_ended_keeps_no_chunk_from_others() {
+    let mut task = task();
+    task.restored(Offset(0), |_| None, false).unwrap();
+    task.begin_bounded(1, |_| Offset(2));
+    let records = chunk(&task.inputs()[0], 0, 0, &[1, 2, 3], 3);
+    task.push(records.clone());
+    assert_eq!(copies(&mut task), 2);
+    let more = chunk(&task.inputs()[0], 3, 3, &[4], 4);
+    task.push(more.clone());
+    assert_eq!((Arc::strong_count(&records), Arc::strong_count(&more)), (1, 1));
 }

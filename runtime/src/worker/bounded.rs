@@ -3,6 +3,7 @@
 //! A run has a number, kept in every task's changelog with the ends of its inputs. Processes that resume or join a run find the
 //! number there; one that starts after a run was finished by all tasks begins the next.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,7 +25,7 @@ const TAIL_OFFSETS: i64 = 8;
 impl Worker<'_> {
     /// True when every task of the application has ended its part of this run, here or elsewhere.
     pub(super) async fn everything_is_done(&mut self) -> Result<bool> {
-        let Some(run) = self.plan.bounded else { return Ok(false) };
+        let Some(run) = self.plan.bounded.as_ref().map(|run| run.number) else { return Ok(false) };
         let here_is_done =
             self.tasks.values().all(|hosted| hosted.task.phase() == Phase::Ended && !hosted.touched);
         if !here_is_done {
@@ -45,15 +46,40 @@ impl Worker<'_> {
     }
 }
 
-/// The number of the run to take part in: the latest one, unless all tasks have finished it.
-pub(super) async fn run_number(log: &dyn Log, app: &str, partitions: u32) -> Result<u64> {
+/// A run as a worker meets it at its start.
+pub(super) struct Run {
+    pub(super) number: u64,
+    /// Where the inputs end now: the ends of every task that has not begun this run before.
+    pub(super) ends: BTreeMap<TopicPartition, Offset>,
+}
+
+impl Run {
+    pub(super) async fn find(log: &dyn Log, topology: &Topology, partitions: u32) -> Result<Run> {
+        let number = run_number(log, topology.app(), partitions).await?;
+        let topics = log.topics()?;
+        let read = |name: &str| topology.sources().iter().any(|source| source.topic == name);
+        let mut ends = BTreeMap::new();
+        for topic in topics.iter().filter(|topic| read(&topic.name)) {
+            for partition in 0..topic.partitions {
+                let partition = TopicPartition::new(topic.name.as_str(), partition);
+                let high = log.watermarks(&partition)?.high;
+                ends.insert(partition, high);
+            }
+        }
+        Ok(Run { number, ends })
+    }
+}
+
+/// The number of the run to take part in: the latest one, unless all tasks have finished it or one has gone on without an end.
+async fn run_number(log: &dyn Log, app: &str, partitions: u32) -> Result<u64> {
     let mut runs = Vec::new();
     for number in 0..partitions {
         runs.push(last_run(log, app, number).await?.unwrap_or_default());
     }
     let latest = runs.iter().map(|run| run.number).max().unwrap_or_default();
     let finished = runs.iter().all(|run| run.number == latest && (run.done || latest == 0));
-    Ok(if finished { latest + 1 } else { latest })
+    let left = runs.iter().any(|run| run.number == latest && run.left);
+    Ok(if finished || left { latest + 1 } else { latest })
 }
 
 /// The bounded run a task is in or was in last, read from the tail of its changelog.
@@ -65,7 +91,7 @@ async fn last_run(log: &dyn Log, app: &str, number: u32) -> Result<Option<Bounde
         let from = ends.low.max(Offset(ends.high.0 - back));
         let mut progress = None;
         let mut reader = log.reader(256 * 1024)?;
-        reader.seek(changelog.clone(), from)?;
+        reader.seek(changelog.clone(), from);
         let mut position = from;
         while position < ends.high {
             let Some(event) = reader.next().await else { break };
@@ -80,5 +106,52 @@ async fn last_run(log: &dyn Log, app: &str, number: u32) -> Result<Option<Bounde
             return Ok(progress.and_then(|progress| progress.bounded));
         }
         back *= 8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::changelog::{Changelog, Progress};
+    use crate::log::Outgoing;
+    use crate::log::embedded::EmbeddedLog;
+    use crate::time::EventTime;
+
+    /// The run that follows when the tasks of an application stand as given: number, done, left.
+    async fn next_run(tasks: [(u64, bool, bool); 3]) -> u64 {
+        let directory = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(directory.path()).unwrap();
+        log.create_topics(&Topology::own_topics("app", 3)).unwrap();
+        let changelog: Arc<str> = Topology::changelog_of("app").into();
+        let mut producer = log.producer("app").unwrap();
+        for (partition, (number, done, left)) in (0..).zip(tasks) {
+            if number == 0 {
+                continue;
+            }
+            let mut outgoing = Outgoing::default();
+            let bounded = Some(BoundedRun { number, ends: Vec::new(), done, left });
+            let progress = Progress { bounded, ..Progress::default() };
+            let blocks = outgoing.partition(&changelog, partition);
+            Changelog::default().append(&mut [], &progress, EventTime(0), blocks);
+            producer.send(&mut outgoing).unwrap();
+            producer.commit(None).unwrap();
+        }
+        run_number(&log, "app", 3).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_unfinished_run_is_resumed_and_a_finished_or_left_one_is_not() {
+        for (tasks, expected, why) in [
+            ([(0, false, false); 3], 1, "nothing was there before"),
+            ([(1, true, false); 3], 2, "all have finished"),
+            ([(1, true, false), (1, false, false), (1, true, false)], 1, "one has not finished"),
+            ([(2, true, false), (1, true, false), (0, false, false)], 2, "two have not begun"),
+            ([(2, true, true), (2, false, true), (1, true, true)], 3, "a live run came in between"),
+            ([(2, true, false), (2, false, true), (1, true, false)], 3, "a live run began in between"),
+        ] {
+            assert_eq!(next_run(tasks).await, expected, "{why}");
+        }
     }
 }

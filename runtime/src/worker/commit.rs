@@ -49,7 +49,11 @@ impl Worker<'_> {
                 Error::Defect(format!("a commit of task `{number}` wrote no changelog block"))
             })?;
             if let Some(before) = hosted.task.committed(*first) {
-                self.log.trim(&before.partition, before.offset)?;
+                match self.log.trim(&before.partition, before.offset) {
+                    // The next cycle trims as well.
+                    Err(error) if error.reaction() == Reaction::Retry => {}
+                    outcome => outcome?,
+                }
             }
         }
         Ok(())

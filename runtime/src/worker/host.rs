@@ -24,9 +24,10 @@ impl Worker<'_> {
     pub(super) fn revoked(&mut self, partitions: Vec<TopicPartition>) -> Result<()> {
         self.commit()?;
         for number in numbers(&partitions) {
-            self.forget(number)?;
+            self.forget(number);
         }
-        self.group.release(partitions)
+        self.group.release(partitions);
+        Ok(())
     }
 
     /// What is not committed will be done by another: a transaction that holds some of it must not be committed.
@@ -34,15 +35,15 @@ impl Worker<'_> {
         let lost = numbers(partitions);
         let touched = lost.iter().any(|number| self.tasks.get(number).is_some_and(|hosted| hosted.touched));
         for number in lost {
-            self.forget(number)?;
+            self.forget(number);
         }
         if touched { self.abort() } else { Ok(()) }
     }
 
-    fn forget(&mut self, number: u32) -> Result<()> {
-        let Some(hosted) = self.tasks.remove(&number) else { return Ok(()) };
+    fn forget(&mut self, number: u32) {
+        let Some(hosted) = self.tasks.remove(&number) else { return };
         self.options.status.remove(number);
-        self.side.release(vec![hosted.task.changelog_partition()])
+        self.side.release(vec![hosted.task.changelog_partition()]);
     }
 
     /// Builds the task anew and reads its changelog to where it ends now.
@@ -50,8 +51,14 @@ impl Worker<'_> {
         let task = self.new_task(number)?;
         let changelog = task.changelog_partition();
         let watermarks = self.log.watermarks(&changelog)?;
-        self.side.seek(changelog, watermarks.low)?;
-        let hosted = Hosted { task, restore_end: watermarks.high, touched: false, idle: None };
+        self.side.seek(changelog, watermarks.low);
+        let hosted = Hosted {
+            task,
+            restore_end: watermarks.high,
+            restored_to: watermarks.low,
+            touched: false,
+            idle: None,
+        };
         self.tasks.insert(number, hosted);
         Ok(())
     }
@@ -93,15 +100,26 @@ impl Worker<'_> {
     pub(super) fn take_changelog(&mut self, chunk: &Chunk) -> Result<()> {
         let number = chunk.partition.partition;
         let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
-        if hosted.task.phase() != Phase::Restoring {
+        // One from further on was fetched for an earlier restore.
+        if hosted.task.phase() != Phase::Restoring || chunk.from > hosted.restored_to {
             return Ok(());
         }
-        hosted.task.restore(chunk)?;
-        if chunk.next < hosted.restore_end {
+        let first =
+            chunk.records().map(|record| record.offset()).find(|offset| *offset >= hosted.restored_to);
+        if first.is_some_and(|first| first > hosted.restored_to)
+            && self.log.watermarks(&chunk.partition)?.low > hosted.restored_to
+        {
+            // A former owner's last trim came in between: nothing that is needed is gone, but the reading starts anew.
+            return self.begin_restore(number);
+        }
+        hosted.task.restore(chunk, hosted.restored_to)?;
+        hosted.restored_to = hosted.restored_to.max(chunk.next);
+        if hosted.restored_to < hosted.restore_end {
             return Ok(());
         }
-        self.side.release(vec![chunk.partition.clone()])?;
-        self.begin_processing(number, chunk.next)
+        let end = hosted.restored_to;
+        self.side.release(vec![chunk.partition.clone()]);
+        self.begin_processing(number, end)
     }
 
     fn begin_processing(&mut self, number: u32, changelog_end: Offset) -> Result<()> {
@@ -113,38 +131,40 @@ impl Worker<'_> {
         let accept_errors = self.options.accept_errors;
         task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
         task.bootstrap_to(end_of);
-        match self.plan.bounded {
-            Some(run) => task.begin_bounded(run, |partition| end_of(partition).unwrap_or_default()),
+        match &self.plan.bounded {
+            Some(run) => {
+                task.begin_bounded(run.number, |input| run.ends.get(input).copied().unwrap_or_default());
+            }
             None => task.begin_unbounded(),
         }
         for input in task.inputs() {
             refuse_gap(self.log.as_ref(), input)?;
         }
-        self.seek_inputs(number)?;
+        self.seek_inputs(number);
         // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
         self.commit()
     }
 
     /// Starts fetching a task's inputs. A broadcast table is fetched once for all tasks, from where the one that knows least needs it:
     /// the others ignore what they know.
-    fn seek_inputs(&self, number: u32) -> Result<()> {
+    fn seek_inputs(&self, number: u32) {
         for input in self.tasks[&number].task.inputs() {
             if input.kind() != SourceKind::Broadcast {
-                self.group.seek(input.partition().clone(), input.position())?;
+                self.group.seek(input.partition().clone(), input.position());
                 continue;
             }
             let running = self.tasks.values().filter(|hosted| hosted.task.phase() != Phase::Restoring);
             let inputs = running.flat_map(|hosted| hosted.task.inputs());
             let same = inputs.filter(|other| other.partition() == input.partition());
             if let Some(least) = same.map(Input::fetched).min() {
-                self.side.seek(input.partition().clone(), least)?;
+                self.side.seek(input.partition().clone(), least);
             }
         }
-        Ok(())
     }
 
     /// Lets every task process what it has, sending and committing as the bounds ask.
     pub(super) fn process(&mut self) -> Result<()> {
+        self.ask_for_tables()?;
         let mut numbers: Vec<u32> = self.tasks.keys().copied().collect();
         while !numbers.is_empty() {
             let mut more = Vec::new();
@@ -165,6 +185,19 @@ impl Worker<'_> {
                 self.commit()?;
             }
             numbers = more;
+        }
+        Ok(())
+    }
+
+    /// A registration that was in the log before a stream record must be seen before it, although the two are fetched apart: asked for now,
+    /// after the record was fetched, the tables' ends cannot be too early.
+    fn ask_for_tables(&mut self) -> Result<()> {
+        for hosted in self.tasks.values_mut() {
+            let tables: Vec<TopicPartition> = hosted.task.tables_to_ask_for().cloned().collect();
+            for table in tables {
+                let high = self.log.watermarks(&table)?.high;
+                hosted.task.note_high_watermark(&table, high);
+            }
         }
         Ok(())
     }
@@ -196,7 +229,6 @@ impl Worker<'_> {
                 let elapsed_ms = i64::try_from(now.duration_since(*moved_to).as_millis()).unwrap_or(i64::MAX);
                 *moved_to = now;
                 hosted.task.idle(elapsed_ms, &mut self.outgoing);
-                hosted.touched = true;
             }
         }
     }

@@ -12,7 +12,7 @@ mod commit;
 mod host;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ use tokio_stream::{Stream, StreamExt};
 pub use status::{StatusBoard, TaskStatus};
 
 use crate::avro::{Encoder, SchemaCache};
-use crate::error::{Error, Result};
-use crate::log::{Chunk, Consumer, Event, Log, Outgoing, Producer, Subscription, subject_of_value};
+use crate::error::{Error, Reaction, Result};
+use crate::log::{Chunk, Consumer, Event, Log, Offset, Outgoing, Producer, Subscription, subject_of_value};
 use crate::task::{ErrorBudget, Task};
 use crate::topology::{TaskEnvironment, Topology};
 
@@ -114,7 +114,9 @@ enum Flow {
 struct Hosted {
     task: Task,
     /// Where its changelog ended when its restore began.
-    restore_end: crate::log::Offset,
+    restore_end: Offset,
+    /// How far its changelog has been read.
+    restored_to: Offset,
     /// Its records are in the open transaction.
     touched: bool,
     /// Since when all its inputs have been quiet, and up to when that has moved its time.
@@ -128,8 +130,8 @@ struct Plan {
     parameters: String,
     encoders: Vec<Arc<Encoder>>,
     sinks: Vec<(Arc<str>, u32)>,
-    /// The number of the bounded run it takes part in.
-    bounded: Option<u64>,
+    /// The bounded run it takes part in.
+    bounded: Option<bounded::Run>,
 }
 
 struct Worker<'a> {
@@ -146,6 +148,9 @@ struct Worker<'a> {
     /// Bytes sent since the last commit.
     open_bytes: usize,
     tasks: BTreeMap<u32, Hosted>,
+    /// Chunks with a schema id that the registry could not be asked for yet, and those that came behind them. Bounded by the
+    /// credits they hold.
+    parked: VecDeque<Chunk>,
     checked_others: Option<Instant>,
 }
 
@@ -164,7 +169,7 @@ impl<'a> Worker<'a> {
             sinks.push((Arc::from(sink.topic.as_str()), found.partitions));
         }
         let bounded = match options.until_end {
-            true => Some(bounded::run_number(log.as_ref(), topology.app(), partitions).await?),
+            true => Some(bounded::Run::find(log.as_ref(), topology, partitions).await?),
             false => None,
         };
         let plan = Plan {
@@ -212,6 +217,7 @@ impl<'a> Worker<'a> {
             outgoing: Outgoing::default(),
             open_bytes: 0,
             tasks: BTreeMap::new(),
+            parked: VecDeque::new(),
             checked_others: None,
         })
     }
@@ -240,11 +246,11 @@ impl<'a> Worker<'a> {
                 Event::Assigned(partitions) => self.assigned(&partitions)?,
                 Event::Revoked(partitions) => self.revoked(partitions)?,
                 Event::Lost(partitions) => self.lost(&partitions)?,
-                Event::Chunk(chunk) => self.take_input(chunk).await?,
+                Event::Chunk(chunk) => self.take_input(chunk)?,
             },
             Happening::Side(event) => {
                 if let Event::Chunk(chunk) = event? {
-                    self.take_side(chunk).await?;
+                    self.take_side(chunk)?;
                 }
             }
             Happening::Tick => return self.tick().await,
@@ -259,6 +265,7 @@ impl<'a> Worker<'a> {
 
     async fn tick(&mut self) -> Result<Flow> {
         self.advance_idle_tasks();
+        self.take_parked()?;
         self.process()?;
         self.commit()?;
         self.show_status();
@@ -268,39 +275,35 @@ impl<'a> Worker<'a> {
         Ok(Flow::Continue)
     }
 
-    async fn take_input(&mut self, chunk: Chunk) -> Result<()> {
-        self.resolve_schemas(&chunk).await?;
-        let number = chunk.partition.partition;
-        if let Some(hosted) = self.tasks.get_mut(&number) {
-            hosted.task.push(Arc::new(chunk));
-        }
-        self.process()
-    }
-
-    async fn take_side(&mut self, chunk: Chunk) -> Result<()> {
+    fn take_side(&mut self, chunk: Chunk) -> Result<()> {
         if *chunk.partition.topic == *Topology::changelog_of(&self.plan.app) {
             return self.take_changelog(&chunk);
         }
-        self.resolve_schemas(&chunk).await?;
-        let chunk = Arc::new(chunk);
-        for hosted in self.tasks.values_mut() {
-            hosted.task.push(chunk.clone());
-        }
+        // What waits of a broadcast table, each once for all tasks, is never more than the table itself, which every task holds
+        // whole. With a credit on it, a task that is far behind would keep it from those that are not.
+        self.take_input(chunk.without_credit())
+    }
+
+    fn take_input(&mut self, chunk: Chunk) -> Result<()> {
+        self.parked.push_back(chunk);
+        self.take_parked()?;
         self.process()
     }
 
-    /// Looks up schema ids before the pure core meets them. A registry out of reach is waited for: a passing fault is never
-    /// taken for a bad record.
-    async fn resolve_schemas(&self, chunk: &Chunk) -> Result<()> {
-        for id in self.schemas.missing_ids(chunk) {
-            let mut pause = Duration::from_millis(10);
-            while let Err(error) = self.schemas.resolve(id, self.log.registry()) {
-                if error.reaction() != crate::Reaction::Retry {
-                    return Err(error);
+    /// Hands chunks to their tasks, once their schemas are known: the pure core does no IO. A registry out of reach is asked again at
+    /// the next tick, and meanwhile everything else goes on: a passing fault is never taken for a bad record.
+    fn take_parked(&mut self) -> Result<()> {
+        while let Some(chunk) = self.parked.front() {
+            for id in self.schemas.missing_ids(chunk) {
+                match self.schemas.resolve(id, self.log.registry()) {
+                    Err(error) if error.reaction() == Reaction::Retry => return Ok(()),
+                    outcome => outcome?,
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
             }
+            let Some(chunk) = self.parked.pop_front() else { break };
+            let chunk = Arc::new(chunk);
+            // A task takes its own inputs and ignores the rest.
+            self.tasks.values_mut().for_each(|hosted| hosted.task.push(chunk.clone()));
         }
         Ok(())
     }

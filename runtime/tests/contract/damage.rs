@@ -33,7 +33,7 @@ fn file(home: &Embedded) -> std::path::PathBuf {
 fn damage(home: &Embedded) -> String {
     let log = home.open();
     let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-    worker.consumer.seek(at("t", 0), Offset(0)).unwrap();
+    worker.consumer.seek(at("t", 0), Offset(0));
     let error = worker.error();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     error.to_string()
@@ -58,7 +58,7 @@ fn a_flipped_byte_is_named_with_its_coordinates() {
     // What lies before it and behind it can still be read, and so can the other partition.
     let log = home.open();
     let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-    worker.consumer.seek(at("t", 0), Offset(3)).unwrap();
+    worker.consumer.seek(at("t", 0), Offset(3));
     assert_eq!(worker.chunk().len(), 7);
     assert_eq!(read_from(&*log, "t", 0, 20).len(), 10);
     assert_eq!(read_from(&*log, "t", 1, 0).len(), 30);
@@ -162,7 +162,7 @@ fn the_write_ahead_log_does_not_grow_with_what_is_written() {
     let log = home.open();
     topic(&*log, "t", 1);
     let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-    worker.consumer.seek(at("t", 0), Offset(0)).unwrap();
+    worker.consumer.seek(at("t", 0), Offset(0));
     let mut producer = log.producer("p").unwrap();
     let value = vec![b'v'; 1_000];
     let mut records = 0;

@@ -59,8 +59,7 @@ pub(crate) fn topology() -> Topology {
 
 /// A log with the topics of [`topology`] in a directory that goes with it.
 pub(crate) struct Place {
-    /// Removed with the place.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     pub(crate) log: Arc<dyn Log>,
     written: BTreeMap<Vec<u8>, u64>,
 }
@@ -75,7 +74,11 @@ impl Place {
             cleanup: Cleanup::Delete,
         };
         log.create_topics(&[spec("words"), spec("counts")]).unwrap();
-        Place { _directory: directory, log, written: BTreeMap::new() }
+        Place { directory, log, written: BTreeMap::new() }
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     /// Writes `count` records over 50 keys.
@@ -141,7 +144,7 @@ impl Place {
         let mut chunks = Vec::new();
         while position < ends.high {
             // One at a time: chunks that are kept hold their credits.
-            reader.seek(partition.clone(), position).unwrap();
+            reader.seek(partition.clone(), position);
             loop {
                 if let Event::Chunk(chunk) = reader.blocking_next().unwrap()
                     && chunk.from == position

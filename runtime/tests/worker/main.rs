@@ -4,6 +4,7 @@
 //! - `faulty`: a log whose commits and registry fail on demand.
 //! - `lives`: ends, restarts, several workers, takeovers.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
+//! - `regressions`: faults that were found and mended.
 //! - `refusals`: what contradicts the kept state is refused and named.
 #![allow(missing_docs, reason = "tests are read, not published")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
@@ -14,3 +15,4 @@ mod faults;
 mod faulty;
 mod lives;
 mod refusals;
+mod regressions;

@@ -24,8 +24,8 @@ use crate::{Settings, csv, sqlite};
 const PLACE: &str = "TIDEGATE_TEST_SINK_PLACE";
 const KIND: &str = "TIDEGATE_TEST_SINK_KIND";
 const PARTITIONS: u32 = 2;
-const RECORDS: i64 = 6_000;
-const KILLS: i64 = 12;
+const RECORDS: i64 = 40_000;
+const KILLS: i64 = 20;
 
 fn csv_options(place: &Path) -> csv::Options {
     let mut settings = Settings { until_end: true, ..Settings::named("csv") };
@@ -122,7 +122,7 @@ fn sinks_killed_at_random_moments_lose_and_double_nothing() {
             moments ^= moments << 13;
             moments ^= moments >> 7;
             moments ^= moments << 17;
-            run_and_kill(kind, place, moments % 60);
+            run_and_kill(kind, place, moments % 50);
         }
     }
     // Twice: the first end may be one that was asked for before a kill.

@@ -210,7 +210,9 @@ pub(super) fn commit_offsets(connection: &Connection, offsets: &GroupOffsets, no
 }
 
 fn check_owner(connection: &Connection, offsets: &GroupOffsets, membership: &Membership) -> Outcome<()> {
-    let fenced = |why: String| Error::Fenced { who: membership.member.clone(), why };
+    // Not the bare name: that is also a transactional id, whose fencing means something else.
+    let who = format!("{} in group {}", membership.member, offsets.group);
+    let fenced = |why: String| Error::Fenced { who: who.clone(), why };
     let lives: bool = connection
         .prepare_cached(
             "SELECT EXISTS (

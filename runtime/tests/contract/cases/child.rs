@@ -123,7 +123,7 @@ fn write_counting(log: &dyn Log, name: &str, count: i64) {
 fn read_counting(log: &dyn Log, writers: usize, count: i64) {
     let mut worker = Worker::new(log.reader(1 << 20).unwrap());
     for partition in 0..2 {
-        worker.consumer.seek(at("t", partition), Offset(0)).unwrap();
+        worker.consumer.seek(at("t", partition), Offset(0));
     }
     let mut next: BTreeMap<(TopicPartition, String), i64> = BTreeMap::new();
     while next.len() < 2 * writers || next.values().any(|next| *next < count) {
@@ -169,7 +169,7 @@ fn be_member(log: &dyn Log, name: &str, timeout_ms: u64) {
 /// Says how many microseconds lie between the time in a record and its arrival.
 fn echo(log: &dyn Log) {
     let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-    worker.consumer.seek(at("t", 0), Offset(0)).unwrap();
+    worker.consumer.seek(at("t", 0), Offset(0));
     while let Ok(Event::Chunk(chunk)) = worker.event() {
         let now_us = wall_clock_us();
         match seen(&chunk).last() {

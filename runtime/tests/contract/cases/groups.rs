@@ -83,11 +83,11 @@ pub(crate) fn a_partition_wanted_elsewhere_is_kept_until_it_is_given_back(home: 
     // Given back one number at a time: the other one gets that, and nothing that is still owned.
     let (given, kept): (Vec<_>, Vec<_>) =
         revoked.iter().cloned().partition(|partition| partition.partition == number);
-    first.consumer.release(given.clone()).unwrap();
+    first.consumer.release(given.clone());
     second.until(|worker| !worker.owned.is_empty());
     assert_eq!(second.owned, given.into_iter().collect());
     commit(&mut *producer, &first, kept[0].partition, 5).unwrap();
-    first.consumer.release(kept).unwrap();
+    first.consumer.release(kept);
     second.until(|worker| worker.owned.len() == revoked.len());
     assert_eq!(second.owned, revoked.into_iter().collect());
     commit(&mut *producer, &second, number, 3).unwrap();
@@ -101,7 +101,7 @@ pub(crate) fn a_fenced_commit_writes_nothing_at_all(home: &dyn Home) {
     two_topics(&*log);
     let mut worker = join(home, "m1");
     worker.until(|worker| worker.owned.len() == 12);
-    worker.consumer.release(vec![at("t", 3), at("u", 3)]).unwrap();
+    worker.consumer.release(vec![at("t", 3), at("u", 3)]);
     // Given back and taken again, since nobody else wants it: the order of these two events proves the release.
     worker.owned.retain(|owned| owned.partition != 3);
     worker.until(|worker| worker.owned.len() == 12);
@@ -194,7 +194,7 @@ impl Copier {
                 let committed = log.committed("g").unwrap();
                 for partition in partitions.iter().filter(|partition| &*partition.topic == "t") {
                     let next = committed.get(partition).copied().unwrap_or_default();
-                    self.worker.consumer.seek(partition.clone(), next).unwrap();
+                    self.worker.consumer.seek(partition.clone(), next);
                 }
                 self.worker.follow(Event::Assigned(partitions));
             }
@@ -249,7 +249,7 @@ pub(crate) fn a_member_can_fetch_what_it_owns(home: &dyn Home) {
     write(&*log, "t", 5, 0..10);
     let mut worker = join(home, "m1");
     worker.until(|worker| numbers(worker).len() == 6);
-    worker.consumer.seek(at("t", 5), Offset(4)).unwrap();
+    worker.consumer.seek(at("t", 5), Offset(4));
     let chunk = worker.chunk();
     assert_eq!((chunk.partition.clone(), seen(&chunk)[0].1), (at("t", 5), 4));
 }

@@ -148,7 +148,7 @@ impl Worker {
             Event::Assigned(partitions) => self.owned.extend(partitions),
             Event::Revoked(partitions) => {
                 self.owned.retain(|owned| !partitions.contains(owned));
-                self.consumer.release(partitions).unwrap();
+                self.consumer.release(partitions);
             }
             Event::Lost(partitions) => self.owned.retain(|owned| !partitions.contains(owned)),
             Event::Chunk(_) => {}
@@ -211,7 +211,7 @@ pub(crate) fn seen(chunk: &Chunk) -> Vec<Seen> {
 /// Everything from `from` to the end of one partition, checking that positions join up.
 pub(crate) fn read_from(log: &dyn Log, name: &str, partition: u32, from: i64) -> Vec<Seen> {
     let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-    worker.consumer.seek(at(name, partition), Offset(from)).unwrap();
+    worker.consumer.seek(at(name, partition), Offset(from));
     let (mut records, mut position) = (Vec::new(), Offset(from));
     loop {
         let chunk = worker.chunk();

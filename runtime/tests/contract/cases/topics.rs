@@ -59,7 +59,7 @@ pub(crate) fn an_unknown_topic_is_named(home: &dyn Home) {
             assert!(named, "{error}");
         }
         let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-        worker.consumer.seek(unknown, Offset(0)).unwrap();
+        worker.consumer.seek(unknown, Offset(0));
         let error = worker.error();
         assert!(matches!(error, Error::UnknownTopic(_)), "{error}");
     }
@@ -97,7 +97,7 @@ pub(crate) fn a_trim_removes_what_lies_before_and_nothing_after(home: &dyn Home)
         assert_eq!(read_from(&*log, "t", 0, low.0), expected);
         // A reader from before sees where the gap ends.
         let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-        worker.consumer.seek(at("t", 0), Offset(1)).unwrap();
+        worker.consumer.seek(at("t", 0), Offset(1));
         let chunk = worker.chunk();
         assert_eq!((chunk.from, seen(&chunk)[0].0), (Offset(1), low.0));
     }
@@ -117,7 +117,7 @@ pub(crate) fn a_position_past_the_end_is_refused_with_both_ends(home: &dyn Home)
     write(&*log, "t", 0, 0..3);
     let high = log.watermarks(&at("t", 0)).unwrap().high;
     let mut worker = Worker::new(log.reader(1 << 20).unwrap());
-    worker.consumer.seek(at("t", 0), Offset(4_711)).unwrap();
+    worker.consumer.seek(at("t", 0), Offset(4_711));
     let error = worker.error();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     let text = error.to_string();
