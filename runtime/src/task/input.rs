@@ -89,7 +89,6 @@ impl Input {
     pub(super) fn start_at(&mut self, offset: Offset) {
         self.position = offset;
         self.fetched = offset;
-        self.forget_queued();
     }
 
     pub(super) fn forget_queued(&mut self) {
@@ -135,9 +134,7 @@ impl Input {
             if front.cursor < front.chunk.len() {
                 break;
             }
-            // Never past the end of a bounded run: what lies behind it belongs to the next.
-            let next = self.end.map_or(front.chunk.next, |end| front.chunk.next.min(end));
-            self.position = self.position.max(next);
+            self.position = self.position.max(front.chunk.next);
             self.queue.pop_front();
         }
         if self.has_ended() {

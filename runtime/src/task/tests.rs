@@ -167,6 +167,10 @@ impl Processor for Copy {
 }
 
 fn task() -> Task {
+    task_of(vec![input(0, SourceKind::Stream)])
+}
+
+fn task_of(inputs: Vec<Input>) -> Task {
     let routes = Routes {
         partition: 0,
         sinks: vec![("copies".into(), 1)],
@@ -177,7 +181,7 @@ fn task() -> Task {
     let parts = TaskParts {
         app: "copy".to_owned(),
         routes,
-        inputs: vec![input(0, SourceKind::Stream)],
+        inputs,
         processor: Box::new(Copy),
         parameters: String::new(),
         error_budget: None,
@@ -227,4 +231,24 @@ fn a_task_that_has_ended_keeps_no_chunk_from_others() {
     let more = chunk(&task.inputs()[0], 3, 3, &[4], 4);
     task.push(more.clone());
     assert_eq!((Arc::strong_count(&records), Arc::strong_count(&more)), (1, 1));
+}
+
+/// Law 18: what was in the log before a stream record is seen before it, although it is fetched apart.
+#[test]
+fn a_table_is_asked_for_before_a_stream_record_is_judged_by_it() {
+    let mut task = task_of(vec![input(0, SourceKind::Stream), input(1, SourceKind::Table)]);
+    task.restored(Offset(0), |_| None, false).unwrap();
+    let table = task.inputs()[1].partition().clone();
+    let at_end = chunk(&task.inputs()[1], 0, 0, &[], 0);
+    task.push(at_end);
+    assert_eq!(task.tables_to_ask_for().count(), 0, "no stream record waits");
+    let records = chunk(&task.inputs()[0], 0, 0, &[5], 1);
+    task.push(records);
+    assert_eq!(task.tables_to_ask_for().collect::<Vec<_>>(), [&table]);
+    task.note_high_watermark(&table, Offset(1));
+    assert_eq!(copies(&mut task), 0, "the table's record is on its way");
+    let registration = chunk(&task.inputs()[1], 0, 0, &[4], 1);
+    task.push(registration);
+    assert_eq!(task.tables_to_ask_for().count(), 0, "it is here");
+    assert_eq!(copies(&mut task), 2);
 }
