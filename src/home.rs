@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use tidegate_runtime::log::embedded::EmbeddedLog;
 use tidegate_runtime::log::{Cleanup, Log, TopicSpec};
@@ -53,7 +53,9 @@ impl HomeArgs {
     /// The log as it is; nothing is made.
     pub(crate) fn open_existing(&self) -> Result<Arc<dyn Log>> {
         self.check_place()?;
-        if !self.data.join(LOG_FILE).exists() {
+        // A directory that may not be searched is another thing than one that holds no log.
+        let found = self.data.join(LOG_FILE).try_exists();
+        if !found.with_context(|| format!("could not look into `{}`", self.data.display()))? {
             let message = format!(
                 "there is no log in `{}`; name its directory with --data, or start one with `tidegate simulate`",
                 self.data.display()

@@ -50,7 +50,14 @@ impl Stop {
 
     /// Asks everybody to stop because a worker failed.
     pub(crate) fn request(&self) {
-        self.cause.send_if_modified(|cause| cause.replace(Cause::Failure).is_none());
+        // What was there first stays: after a signal, the next one must still be taken for the second.
+        self.cause.send_if_modified(|cause| {
+            let is_first = cause.is_none();
+            if is_first {
+                *cause = Some(Cause::Failure);
+            }
+            is_first
+        });
     }
 
     /// Ready once somebody asks to stop.

@@ -36,7 +36,9 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Opens the store for reading and checks that it is one. The snapshot itself is taken by the first read.
     pub(crate) fn open(path: &Path) -> Result<Snapshot> {
-        if !path.is_file() {
+        // A place that may not be searched is another thing than one that holds no store.
+        let found = path.try_exists().map_err(|cause| Error::Place { path: path.to_owned(), cause })?;
+        if !found || !path.is_file() {
             return Err(Error::MissingReadStore { path: path.to_owned() });
         }
         let failed = |cause| unreadable(path, cause);

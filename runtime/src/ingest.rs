@@ -23,6 +23,9 @@ use crate::topology::Topology;
 /// How much one transaction may hold; it is kept in memory until the commit.
 const TRANSACTION_BYTES: usize = 1 << 20;
 
+/// How many records one step of the loop takes: few enough to notice a stop at once, many enough that the loop costs nothing.
+const STEP_RECORDS: u64 = 1_000;
+
 /// A record to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestRecord {
@@ -92,9 +95,21 @@ pub async fn ingest(
     if writer.finished {
         return Ok(Ingested { before, written: 0, finished: true });
     }
-    let skip = usize::try_from(before).unwrap_or(usize::MAX);
-    let mut records = records.skip(skip);
+    let mut records = records;
     let mut stop = Box::pin(stop);
+    let nothing = Ingested { before, written: 0, finished: false };
+    // What is written already is made again step by step: a long sequence must not be deaf to a stop meanwhile.
+    let mut skipped = 0;
+    while skipped < before {
+        let step = STEP_RECORDS.min(before - skipped);
+        records.by_ref().take(usize::try_from(step).unwrap_or(usize::MAX)).for_each(drop);
+        skipped += step;
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(nothing),
+            () = tokio::task::yield_now() => {}
+        }
+    }
     let pace = Pace::new(options);
     let mut last_commit = Instant::now();
     loop {
@@ -226,8 +241,6 @@ impl Writer {
         records: &mut impl Iterator<Item = SourceItem>,
         allowed: u64,
     ) -> std::result::Result<Filled, IngestError> {
-        // Few enough to notice a stop at once, many enough that the loop around costs nothing.
-        const STEP_RECORDS: u64 = 1_000;
         for _ in 0..allowed.min(STEP_RECORDS) {
             let Some(record) = records.next() else { return Ok(Filled::End) };
             let record = record.map_err(IngestError::Source)?;

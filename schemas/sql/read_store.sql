@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS vehicles (
 CREATE UNIQUE INDEX IF NOT EXISTS vehicles_by_source ON vehicles (source_partition, source_offset);
 CREATE INDEX IF NOT EXISTS vehicles_by_plate ON vehicles (plate, valid_from);
 
--- The only table with personal data. To erase a person: DELETE FROM owners WHERE owner_id = '…'. Nothing else needs touching.
+-- The only table of the topics with personal data. To erase a person: PRAGMA secure_delete = ON, then DELETE FROM owners WHERE
+-- owner_id = '…', and if owners' records were ever rejected, DELETE FROM sink_rejects WHERE topic = 'owners' AND key = CAST('…' AS BLOB).
 CREATE TABLE IF NOT EXISTS owners (
   owner_id TEXT NOT NULL,
   kind TEXT NOT NULL,

@@ -34,12 +34,6 @@ pub(crate) fn storage(what: &str, path: &Path, cause: std::io::Error) -> Error {
     Error::Storage { what: format!("could not {what} `{}`", path.display()), cause: Box::new(cause) }
 }
 
-/// The log as the identity of a place names it: a directory in its absolute form, so that the same log is known from anywhere.
-pub(crate) fn log_name(log: &dyn Log) -> String {
-    let address = log.address();
-    std::fs::canonicalize(&address).map_or(address, |path| path.display().to_string())
-}
-
 /// Refuses a name that a group or a transactional id could not carry everywhere.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -57,7 +57,8 @@ impl Publisher {
                 self.published.clone_from(positions);
                 Ok(())
             }
-            Err(error) if matches!(error.reaction(), Reaction::Retry | Reaction::Restore) => {
+            // A fence too is no reason to stop: a sink of the same name elsewhere publishes as well, and this is news only.
+            Err(error) if error.reaction() != Reaction::Stop => {
                 self.producer = None;
                 self.notice.say(&format!("the position of `{}` was not published yet: {error}", self.name));
                 Ok(())

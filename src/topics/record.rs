@@ -120,15 +120,18 @@ impl Lines {
                 .map_or_else(|| "(no value)".to_owned(), |value| format!("base64:{}", plain_base64(value)))
         };
         let value = match shown {
-            Shown::Value(value) => value.to_string(),
+            Shown::Value(value) => printable(&value.to_string()),
             Shown::Raw(None) => raw(),
             Shown::Raw(Some((reason, message))) => {
                 format!("error {reason}: {}; {}", printable(&message), raw())
             }
         };
         let headers = headers(record.headers());
-        let headers =
-            if headers.is_empty() { String::new() } else { format!("  headers {}", Value::Object(headers)) };
+        let headers = if headers.is_empty() {
+            String::new()
+        } else {
+            format!("  headers {}", printable(&Value::Object(headers).to_string()))
+        };
         format!("{}  {}  {key}  {value}{headers}", record.coordinates(), record.time())
     }
 }

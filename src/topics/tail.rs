@@ -80,8 +80,8 @@ pub(super) fn run(args: &Tail, log: Arc<dyn Log>, console: Console) -> Result<Ex
         left: plan.max,
     };
     let session = Session { log, schemas, console, printer, merge: Merge::new(plan.lanes.clone()) };
-    block_on(session.run(&plan, &stop))??;
-    Ok(Exit::Done)
+    let finished = block_on(session.run(&plan, &stop))??;
+    Ok(stop.exit(finished || args.follow))
 }
 
 fn plan(args: &Tail, log: &dyn Log) -> Result<Plan> {
@@ -127,7 +127,9 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self, plan: &Plan, stop: &Stop) -> Result<()> {
+    /// True if all that was asked for is printed; false if it was asked to stop before.
+    async fn run(mut self, plan: &Plan, stop: &Stop) -> Result<bool> {
+        let mut finished = true;
         let mut reader = self.log.reader(BUFFER_BYTES)?;
         for (partition, from, end) in &plan.lanes {
             if plan.follow || from < end {
@@ -142,12 +144,16 @@ impl Session {
             self.printer.output.flush()?;
             let event = tokio::select! {
                 biased;
-                () = stop.requested() => break,
+                () = stop.requested() => {
+                    finished = false;
+                    break;
+                }
                 event = reader.next() => event,
             };
             match event.ok_or_else(|| anyhow!("the log's reader has ended"))?? {
                 Event::Chunk(chunk) => {
                     if !self.resolve(&chunk, stop).await? {
+                        finished = false;
                         break;
                     }
                     self.merge.push(chunk);
@@ -159,7 +165,7 @@ impl Session {
         if self.printer.left == 0 && !self.merge.is_drained() && !plan.follow {
             self.console.say("there is more: raise --max, or give --until-end for all of it");
         }
-        Ok(())
+        Ok(finished)
     }
 
     fn print(&mut self) -> Result<()> {

@@ -230,6 +230,13 @@ pub trait Log: Send + Sync {
     /// How a user names it: `./tidegate-data` or `host:9092`.
     fn address(&self) -> String;
 
+    /// Tells this log from every other, also from one that is made later at the same address: what keeps positions in a log
+    /// elsewhere keeps this beside them.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn identity(&self) -> Result<String>;
+
     /// Makes the topics that do not exist yet.
     ///
     /// # Errors

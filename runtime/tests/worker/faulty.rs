@@ -88,6 +88,9 @@ impl Log for FaultyLog {
     fn address(&self) -> String {
         self.inner.address()
     }
+    fn identity(&self) -> Result<String> {
+        self.inner.identity()
+    }
     fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
         self.inner.create_topics(specs)
     }

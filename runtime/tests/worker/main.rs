@@ -2,6 +2,7 @@
 //!
 //! - `counting`: the topology all of these run, and what its output must be.
 //! - `faulty`: a log whose commits and registry fail on demand.
+//! - `ingesting`: writing a sequence once, and stopping it.
 //! - `lives`: ends, restarts, several workers, takeovers.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
 //! - `regressions`: faults that were found and mended.
@@ -13,6 +14,7 @@
 mod counting;
 mod faults;
 mod faulty;
+mod ingesting;
 mod lives;
 mod refusals;
 mod regressions;

@@ -180,9 +180,10 @@ fn check_identity(path: &Path, asked: &State, found: &State) -> Result<()> {
         None => Ok(()),
         Some((what, asked, found)) => Err(Error::Refused {
             what: format!("`{}` belongs to {what} `{found}`, not to `{asked}`", path.display()),
-            remedy: format!(
-                "name another directory, or go on with what it was started with (if the log itself was moved, say so in `{STATE}`)"
-            ),
+            remedy:
+                "name another directory, or go on with what it was started with (a log that was made anew in \
+                     the same place is another log)"
+                    .into(),
         }),
     }
 }

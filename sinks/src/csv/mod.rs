@@ -69,7 +69,7 @@ pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output 
         let ends = (0..found.partitions).map(|number| log.watermarks(&partition(number)));
         ends.map(|ends| ends.map(|ends| if low { ends.low.0 } else { ends.high.0 })).collect()
     };
-    let asked = State::new(&settings.name, topic.name, place::log_name(&*log), segment_records);
+    let asked = State::new(&settings.name, topic.name, log.identity()?, segment_records);
     let mut directory = Directory::open(&options.directory, asked, || marks(true))?;
     place::check_partitions(&found, directory.state.positions.len())?;
     let until = if settings.until_end {

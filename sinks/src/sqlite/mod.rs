@@ -36,7 +36,7 @@ pub const WAL_MAX_BYTES: u64 = 1 << 30;
 /// random values, so a large one writes far less; this is some tens of thousands of rows, or what comes in a commit
 /// interval.
 const BATCH_BYTES: usize = 16 << 20;
-/// What a cell takes in memory, text included, give or take: most texts are ids.
+/// What a cell takes in memory beside its text.
 const CELL_BYTES: usize = 64;
 
 /// What the SQLite sink is told.
@@ -66,7 +66,7 @@ pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output 
         let (topic, found) = place::find_topic(&*log, name)?;
         topics.insert(topic.name, (topic, found));
     }
-    let mut store = Store::open(&options.database, &settings.name, &place::log_name(&*log))?;
+    let mut store = Store::open(&options.database, &settings.name, &log.identity()?)?;
     let mut lanes = Vec::new();
     for (topic, found) in topics.values() {
         lanes.extend(lanes_of(&*log, &store, topic, found, settings.until_end)?);
@@ -128,15 +128,22 @@ impl Waiting {
     /// What it takes in memory, roughly. Bad records are kept whole and may have a megabyte each.
     fn weight_bytes(&self) -> usize {
         match self {
-            Waiting::Row { row, .. } => cells(row) * CELL_BYTES,
-            Waiting::Reject { reject, .. } => reject.value.as_ref().map_or(0, Vec::len) + CELL_BYTES,
+            Waiting::Row { row, .. } => row_bytes(row),
+            Waiting::Reject { reject, .. } => {
+                let part = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+                part(&reject.key) + part(&reject.value) + reject.message.len() + CELL_BYTES
+            }
         }
     }
 }
 
-fn cells(row: &Row) -> usize {
-    let of_list = |cell: &Cell| if let Cell::List(rows) = cell { rows.iter().map(cells).sum() } else { 1 };
-    row.0.iter().map(|(_, cell)| of_list(cell)).sum()
+fn row_bytes(row: &Row) -> usize {
+    let of_cell = |cell: &Cell| match cell {
+        Cell::List(rows) => rows.iter().map(row_bytes).sum(),
+        Cell::Text(text) => CELL_BYTES + text.len(),
+        _ => CELL_BYTES,
+    };
+    row.0.iter().map(|(_, cell)| of_cell(cell)).sum()
 }
 
 /// The rows of every partition.

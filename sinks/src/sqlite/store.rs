@@ -51,7 +51,13 @@ impl Store {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(|cause| storage("create", parent, cause))?;
         }
-        let mut lock_name = path.as_os_str().to_owned();
+        // Through a link or another spelling it is still one database.
+        let real = if path.exists() {
+            path.canonicalize().map_err(|cause| storage("find", path, cause))?
+        } else {
+            path.to_owned()
+        };
+        let mut lock_name = real.into_os_string();
         lock_name.push(".lock");
         let lock = place::lock(Path::new(&lock_name), path)?;
         let mut connection = configure(path).map_err(|cause| foreign_or(cause, path, "open"))?;
@@ -215,8 +221,8 @@ fn claim(connection: &mut Connection, path: &Path, sink: &str, log: &str) -> Res
         Some((what, asked, found)) => Err(Error::Refused {
             what: format!("`{}` belongs to {what} `{found}`, not to `{asked}`", path.display()),
             remedy:
-                "name another file, or go on with what it was started with (if the log itself was moved, say \
-                     so in the table `sink_identity`)"
+                "name another file, or go on with what it was started with (a log that was made anew in the same \
+                     place is another log)"
                     .into(),
         }),
     }

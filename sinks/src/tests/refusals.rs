@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
+use tidegate_runtime::log::embedded::EmbeddedLog;
+use tidegate_runtime::log::{Cleanup, Log, TopicSpec};
 use tidegate_runtime::{Error, Result};
 
 use super::scripted::{Partition, Scripted};
@@ -107,11 +109,30 @@ fn a_place_of_another_sink_topic_log_or_size() {
     );
     both.csv.segment_records = 10;
     let store = Connection::open(&both.sqlite.database).unwrap();
-    store.execute("UPDATE sink_identity SET log = 'elsewhere:0'", []).unwrap();
+    store.execute("UPDATE sink_identity SET log = 'another-log'", []).unwrap();
     let file = both.csv.directory.join("sink.json");
-    fs::write(&file, fs::read_to_string(&file).unwrap().replace("scripted:0", "elsewhere:0")).unwrap();
-    let foreign = |name: &str| format!("`PLACE/{name}` belongs to log `elsewhere:0`, not to `scripted:0`");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("scripted-log", "another-log")).unwrap();
+    let foreign = |name: &str| format!("`PLACE/{name}` belongs to log `another-log`, not to `scripted-log`");
     assert_eq!(both.refuse(&log), [foreign("files"), foreign("read.sqlite3")]);
+}
+
+/// The log's directory was removed and a new log made in its place: its records are not those the sink has.
+#[test]
+fn a_new_log_at_the_old_address() {
+    let (data, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let settings = Settings { until_end: true, ..Settings::named("mine") };
+    let directory = place.path().to_owned();
+    let options = csv::Options { settings, topic: "invoices".into(), directory, segment_records: 10 };
+    let fresh_log = || {
+        let _ = fs::remove_dir_all(data.path());
+        let log = EmbeddedLog::open(data.path()).unwrap();
+        let spec = TopicSpec { name: "invoices".into(), partitions: 1, cleanup: Cleanup::Delete };
+        log.create_topics(&[spec]).unwrap();
+        Arc::new(log)
+    };
+    csv_to_end(fresh_log(), &options).unwrap();
+    let error = csv_to_end(fresh_log(), &options).unwrap_err();
+    assert!(matches!(&error, Error::Refused { what, .. } if what.contains("belongs to log")), "{error}");
 }
 
 #[test]

@@ -120,6 +120,10 @@ impl Log for Scripted {
         "scripted:0".into()
     }
 
+    fn identity(&self) -> Result<String> {
+        Ok("scripted-log".into())
+    }
+
     fn topics(&self) -> Result<Vec<TopicInfo>> {
         let partitions = self.partitions.lock().unwrap().len() as u32;
         Ok(vec![TopicInfo { name: "invoices".into(), partitions, cleanup: Cleanup::Delete }])

@@ -68,6 +68,12 @@ impl Log for EmbeddedLog {
         self.home.directory.display().to_string()
     }
 
+    fn identity(&self) -> Result<String> {
+        self.home.read("read the log's identity", |connection| {
+            Ok(connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?)
+        })
+    }
+
     fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
         self.home.write("create topics", |connection| topics::create(connection, specs))
     }

@@ -1,5 +1,9 @@
 -- The embedded log's own tables. A change here raises FORMAT in database.rs.
 
+-- One row: tells this log from another that is made later in the same place.
+CREATE TABLE identity (id TEXT NOT NULL) STRICT;
+INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))));
+
 CREATE TABLE topics (
     name       TEXT PRIMARY KEY,
     partitions INTEGER NOT NULL,
