@@ -7,10 +7,9 @@ use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 use tidegate_runtime::avro::{Decoder, SchemaCache};
 use tidegate_runtime::log::embedded::EmbeddedLog;
-use tidegate_runtime::log::{Event, Log, TopicPartition};
+use tidegate_runtime::log::{Log, TopicPartition, read_range};
 use tidegate_schemas::topics::{CUSTOMER_TOTALS, INFRACTIONS};
 use tidegate_schemas::{CustomerTotal, Infraction, Topic};
-use tokio_stream::StreamExt;
 
 use crate::Job;
 use crate::input::Expected;
@@ -49,20 +48,15 @@ fn read<T: DeserializeOwned>(log: &EmbeddedLog, topic: &Topic, mut take: impl Fn
     let mut decoder = Decoder::new(schemas.clone());
     for partition in (0..topic.partitions).map(|number| TopicPartition::new(topic.name, number)) {
         let ends = log.watermarks(&partition)?;
-        let mut reader = log.reader(1 << 20)?;
-        reader.seek(partition, ends.low);
-        let mut position = ends.low;
-        while position < ends.high {
-            let Some(event) = runtime.block_on(reader.next()) else { bail!("the reader has ended") };
-            let Event::Chunk(chunk) = event? else { continue };
-            for id in schemas.missing_ids(&chunk) {
+        runtime.block_on(read_range(log, &partition, ends.low, ends.high, |chunk| {
+            for id in schemas.missing_ids(chunk) {
                 schemas.resolve(id, log.registry())?;
             }
             for record in chunk.records() {
                 take(decoder.decode(record.value())?);
             }
-            position = chunk.next;
-        }
+            anyhow::Ok(())
+        }))?;
     }
     Ok(())
 }

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use tidegate_runtime::error::{BadRecord, Reason, Result};
 use tidegate_runtime::log::embedded::EmbeddedLog;
 use tidegate_runtime::log::{
-    Cleanup, Event, Log, Outgoing, RecordRef, TopicPartition, TopicSpec, partition_for,
+    Cleanup, Log, Outgoing, RecordRef, TopicPartition, TopicSpec, partition_for, read_range,
 };
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::topology::{Source, Topology};
 use tidegate_runtime::window::{Aggregation, TimeWindows, Window, WindowOptions, WindowedAggregate};
 use tidegate_runtime::worker::{self, WorkerOptions};
-use tokio_stream::StreamExt;
 
 const PARTITIONS: u32 = 2;
 
@@ -82,21 +81,17 @@ fn write_input(log: &dyn Log) -> Result<()> {
 /// Everything in a topic, as `key value` lines.
 async fn read_all(log: &dyn Log, topic: &str) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    let mut reader = log.reader(1 << 20)?;
     for partition in (0..PARTITIONS).map(|number| TopicPartition::new(topic, number)) {
         let ends = log.watermarks(&partition)?;
-        reader.seek(partition, ends.low);
-        let mut position = ends.low;
-        while position < ends.high {
-            let Some(event) = reader.next().await else { break };
-            let Event::Chunk(chunk) = event? else { continue };
+        read_range(log, &partition, ends.low, ends.high, |chunk| {
             lines.extend(chunk.records().map(|record| {
                 let text =
                     |part: Option<&[u8]>| String::from_utf8_lossy(part.unwrap_or_default()).into_owned();
                 format!("{} {}", text(record.key()), text(record.value()))
             }));
-            position = chunk.next;
-        }
+            Result::Ok(())
+        })
+        .await?;
     }
     lines.sort();
     Ok(lines)

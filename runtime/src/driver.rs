@@ -225,8 +225,9 @@ impl TestDriver {
             let end = Offset(low.0 + blocks.len() as i64);
             task.restore(&Chunk::contiguous(task.changelog_partition(), low, low, blocks, end), low)?;
             task.restored(end, |partition| self.committed.get(partition).copied(), false)?;
-            let log = &self.log;
-            task.bootstrap_to(|partition| Some(end_of(log, partition)));
+            let ends = task.inputs().iter().map(|input| end_of(&self.log, input.partition()));
+            let ends: Vec<Offset> = ends.collect();
+            task.bootstrap_to(ends.into_iter());
             self.tasks.push(task);
         }
         self.process()

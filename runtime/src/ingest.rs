@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_stream::StreamExt;
 
 use crate::changelog::{BoundedRun, Changelog, Progress, Restore};
 use crate::error::{Error, Result};
-use crate::log::{Cleanup, Event, Log, Offset, Outgoing, Producer, TopicPartition, TopicSpec, partition_for};
+use crate::log::{
+    Cleanup, Log, Offset, Outgoing, Producer, TopicPartition, TopicSpec, partition_for, read_range,
+};
 use crate::time::EventTime;
 use crate::topology::Topology;
 
@@ -295,16 +296,11 @@ async fn restore(log: &dyn Log, changelog: &str) -> Result<Option<(Progress, Cha
     let partition = TopicPartition::new(changelog, 0);
     let ends = log.watermarks(&partition)?;
     let mut restore = Restore::default();
-    let mut reader = log.reader(256 * 1024)?;
-    reader.seek(partition.clone(), ends.low);
-    let mut position = ends.low;
-    while position < ends.high {
-        let Some(event) = reader.next().await else { break };
-        let Event::Chunk(chunk) = event? else { continue };
-        for record in chunk.records() {
-            restore.apply(&record.coordinates(), record.value().unwrap_or_default(), &mut [])?;
-        }
-        position = chunk.next;
-    }
+    read_range(log, &partition, ends.low, ends.high, |chunk| {
+        chunk.records().try_for_each(|record| {
+            restore.apply(&record.coordinates(), record.value().unwrap_or_default(), &mut [])
+        })
+    })
+    .await?;
     restore.finish(&partition.at(ends.high), &mut [])
 }

@@ -241,10 +241,10 @@ impl Task {
         Ok(())
     }
 
-    /// Reads the tables to these ends before the first stream record (law 18).
-    pub fn bootstrap_to(&mut self, ends: impl Fn(&TopicPartition) -> Option<Offset>) {
-        for input in self.parts.inputs.iter_mut().filter(|input| input.kind() != SourceKind::Stream) {
-            let end = ends(input.partition());
+    /// Reads the tables to these ends, one for each input in order, before the first stream record (law 18).
+    pub fn bootstrap_to(&mut self, ends: impl Iterator<Item = Offset>) {
+        let inputs = self.parts.inputs.iter_mut().zip(ends);
+        for (input, end) in inputs.filter(|(input, _)| input.kind() != SourceKind::Stream) {
             input.bootstrap_to(end);
         }
     }

@@ -8,10 +8,13 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc as events;
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 
-use super::{Chunk, Offset, TopicPartition};
+use super::{Chunk, Log, Offset, TopicPartition};
 use crate::error::{Error, Result};
+
+/// What [`read_range`] fetches ahead: a few batches, so that a short range costs little.
+const READ_RANGE_BYTES: usize = 256 * 1024;
 
 /// What a consumer reports.
 #[derive(Debug)]
@@ -127,6 +130,30 @@ impl Consumer {
         let _ = self.commands.send(command);
         (self.wake)();
     }
+}
+
+/// Reads a partition from `from` until the position reaches `to`, chunk by chunk: what is known to be there, not what may come.
+///
+/// # Errors
+/// What the reader reports, or what `take` does.
+pub async fn read_range<E: From<Error>>(
+    log: &dyn Log,
+    partition: &TopicPartition,
+    from: Offset,
+    to: Offset,
+    mut take: impl FnMut(&Chunk) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = log.reader(READ_RANGE_BYTES)?;
+    reader.seek(partition.clone(), from);
+    let mut position = from;
+    while position < to {
+        let event = reader.next().await.unwrap_or_else(|| Err(ended()))?;
+        if let Event::Chunk(chunk) = event {
+            take(&chunk)?;
+            position = chunk.next;
+        }
+    }
+    Ok(())
 }
 
 fn ended() -> Error {

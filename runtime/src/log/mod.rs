@@ -28,7 +28,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use chunk::{Chunk, Credit, Credits, RecordRef};
-pub use consumer::{Command, Consumer, Event, EventSender, Membership, Notice};
+pub use consumer::{Command, Consumer, Event, EventSender, Membership, Notice, read_range};
 pub use outgoing::Outgoing;
 pub use partitioner::{murmur2, partition_for};
 pub use records::{Entry, Headers, Records, RecordsError};

@@ -104,8 +104,8 @@ impl Input {
         self.high_watermark = self.high_watermark.max(Some(high));
     }
 
-    pub(super) fn bootstrap_to(&mut self, end: Option<Offset>) {
-        self.bootstrap_end = end;
+    pub(super) fn bootstrap_to(&mut self, end: Offset) {
+        self.bootstrap_end = Some(end);
     }
 
     pub(super) fn end_at(&mut self, end: Offset) {

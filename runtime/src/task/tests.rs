@@ -94,7 +94,7 @@ fn an_empty_input_is_waited_for_only_while_it_lags() {
 #[test]
 fn tables_are_read_to_their_end_as_of_start_before_the_stream() {
     let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Table)];
-    inputs[1].bootstrap_to(Some(Offset(3)));
+    inputs[1].bootstrap_to(Offset(3));
     let stream = chunk(&inputs[0], 0, 0, &[1], 1);
     let table = chunk(&inputs[1], 0, 0, &[100, 200], 3);
     inputs[0].push(stream);

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_stream::StreamExt;
 
 use super::Worker;
 use crate::changelog::{BoundedRun, progress_of};
 use crate::error::Result;
-use crate::log::{Event, Log, Offset, TopicPartition};
+use crate::log::{Log, Offset, TopicPartition, read_range};
 use crate::task::Phase;
 use crate::topology::Topology;
 
@@ -90,18 +89,14 @@ async fn last_run(log: &dyn Log, app: &str, number: u32) -> Result<Option<Bounde
         let ends = log.watermarks(&changelog)?;
         let from = ends.low.max(Offset(ends.high.0 - back));
         let mut progress = None;
-        let mut reader = log.reader(256 * 1024)?;
-        reader.seek(changelog.clone(), from);
-        let mut position = from;
-        while position < ends.high {
-            let Some(event) = reader.next().await else { break };
-            let Event::Chunk(chunk) = event? else { continue };
+        read_range(log, &changelog, from, ends.high, |chunk| {
             for record in chunk.records() {
                 let found = progress_of(&record.coordinates(), record.value().unwrap_or_default())?;
-                progress = found.or(progress);
+                progress = found.or_else(|| progress.take());
             }
-            position = chunk.next;
-        }
+            Result::Ok(())
+        })
+        .await?;
         if progress.is_some() || from == ends.low {
             return Ok(progress.and_then(|progress| progress.bounded));
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::commit::{SEND_BYTES, TRANSACTION_BYTES};
 use super::{Hosted, Worker};
 use crate::error::{Error, Result};
-use crate::log::{Chunk, Log, Offset, TopicPartition};
+use crate::log::{Chunk, Offset, TopicPartition, Watermarks};
 use crate::processor::Routes;
 use crate::task::{Input, Phase, Task, TaskParts};
 use crate::topology::{SourceKind, Topology};
@@ -124,21 +124,21 @@ impl Worker<'_> {
 
     fn begin_processing(&mut self, number: u32, changelog_end: Offset) -> Result<()> {
         let committed = self.log.committed(&self.plan.app)?;
-        let ends = high_watermarks(self.log.as_ref(), &self.tasks[&number].task)?;
-        let end_of =
-            |partition: &TopicPartition| ends.iter().find(|(of, _)| of == partition).map(|(_, end)| *end);
+        let inputs = self.tasks[&number].task.inputs();
+        let marks = inputs.iter().map(|input| self.log.watermarks(input.partition()));
+        let marks = marks.collect::<Result<Vec<Watermarks>>>()?;
         let Some(Hosted { task, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
         let accept_errors = self.options.accept_errors;
         task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
-        task.bootstrap_to(end_of);
+        task.bootstrap_to(marks.iter().map(|marks| marks.high));
         match &self.plan.bounded {
             Some(run) => {
                 task.begin_bounded(run.number, |input| run.ends.get(input).copied().unwrap_or_default());
             }
             None => task.begin_unbounded(),
         }
-        for input in task.inputs() {
-            refuse_gap(self.log.as_ref(), input)?;
+        for (input, marks) in task.inputs().iter().zip(&marks) {
+            refuse_gap(input, marks.low)?;
         }
         self.seek_inputs(number);
         // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
@@ -245,14 +245,8 @@ fn numbers(partitions: &[TopicPartition]) -> Vec<u32> {
     numbers
 }
 
-fn high_watermarks(log: &dyn Log, task: &Task) -> Result<Vec<(TopicPartition, Offset)>> {
-    let of = |input: &Input| Ok((input.partition().clone(), log.watermarks(input.partition())?.high));
-    task.inputs().iter().map(of).collect()
-}
-
 /// Records that were deleted before they were processed are missed, and nothing is missed in silence.
-fn refuse_gap(log: &dyn Log, input: &Input) -> Result<()> {
-    let low = log.watermarks(input.partition())?.low;
+fn refuse_gap(input: &Input, low: Offset) -> Result<()> {
     if input.position() == Offset(0) || input.position() >= low {
         return Ok(());
     }
