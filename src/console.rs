@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 
 use anyhow::Result;
+use tidegate_runtime::notice::Notice;
 
 use crate::exit::ClosedPipe;
 
@@ -25,12 +26,22 @@ impl Console {
         self.quiet
     }
 
+    /// Where the engine says what a user should know while it works.
+    pub(crate) fn notice(self) -> Notice {
+        Notice::new(move |line| self.say(line))
+    }
+
     /// A line on standard error, unless `--quiet`.
     pub(crate) fn say(self, line: impl fmt::Display) {
         if !self.quiet {
             // Nobody is left to be told that standard error is closed.
             let _ = writeln!(io::stderr(), "{line}");
         }
+    }
+
+    /// What a user should know and need not act on at once.
+    pub(crate) fn warn(self, warnings: &[String]) {
+        warnings.iter().for_each(|warning| self.say(format_args!("warning: {warning}")));
     }
 }
 

@@ -22,6 +22,8 @@ Exit codes:
   5    not found: a file, a data directory, a topic, a group, an application
   6    no access: a place that cannot be read or written
   7    a value that can be read and makes no sense: a window of zero, shares over 100 %
+  8    out of reach: no broker of the Kafka cluster answers, or its schema registry does not
+  9    `doctor` found what does not work or loses data; its lines name the remedies
   130  stopped by Ctrl-C before the work was done: what was done is committed, and the
        same command goes on from there
   143  the same by SIGTERM
@@ -38,6 +40,8 @@ pub(crate) enum Exit {
     NotFound = 5,
     NoAccess = 6,
     Senseless = 7,
+    Unreachable = 8,
+    Unfit = 9,
     Interrupted = 130,
     Terminated = 143,
 }
@@ -119,6 +123,8 @@ fn of_log(error: &tidegate_runtime::Error) -> Option<Exit> {
     match error {
         Error::Refused { .. } => Some(Exit::Refused),
         Error::UnknownTopic(_) => Some(Exit::NotFound),
+        // On the embedded log it passes too, but it is a lock, and the disk is within reach.
+        Error::Transient { cause, .. } if !cause.is::<rusqlite::Error>() => Some(Exit::Unreachable),
         _ => None,
     }
 }
@@ -179,6 +185,15 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_is_out_of_reach_and_a_locked_file_is_not() {
+        let transient = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            Exit::of(&tidegate_runtime::Error::Transient { what: "could not ask".to_owned(), cause }.into())
+        };
+        assert_eq!(transient("all brokers are down".into()), Exit::Unreachable);
+        assert_eq!(transient(Box::new(rusqlite::Error::InvalidQuery)), Exit::Failed);
+    }
+
+    #[test]
     fn only_our_own_closed_pipe_is_a_success() {
         assert_eq!(Exit::of(&ClosedPipe.into()), Exit::Done);
         assert_eq!(Exit::of(&io::Error::from(ErrorKind::BrokenPipe).into()), Exit::Failed);
@@ -186,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_code_stands_in_the_table() {
-        for exit in [0, 1, 2, 3, 4, 5, 6, 7, 130, 143] {
+        for exit in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130, 143] {
             let start = format!("  {exit:<3}  ");
             assert!(TABLE.lines().any(|line| line.starts_with(&start)), "{exit}");
         }

@@ -82,10 +82,10 @@ fn rows<'g>(log: &dyn Log, group: &'g GroupInfo) -> Result<Vec<Row<'g>>> {
 fn as_text(group: &GroupInfo, rows: &[Row<'_>]) -> Vec<String> {
     let lag_records: i64 = rows.iter().map(|row| row.lag_records).sum();
     let members = group.members.len();
-    let mut lines = vec![format!(
-        "group {}: {members} members, generation {}, lag {lag_records} records",
-        group.group, group.generation
-    )];
+    let generation =
+        group.generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
+    let mut lines =
+        vec![format!("group {}: {members} members{generation}, lag {lag_records} records", group.group)];
     let cells = rows.iter().map(|row| {
         vec![
             row.partition.to_string(),

@@ -8,6 +8,8 @@ use anyhow::Result;
 use tidegate_producers::{Encoders, Produced};
 use tidegate_runtime::ingest::{IngestError, IngestOptions, IngestRecord, Ingested, SourceItem, ingest};
 use tidegate_runtime::log::Log;
+use tidegate_runtime::notice::Notice;
+use tidegate_runtime::patience::Patience;
 use tidegate_runtime::time::EventTime;
 
 use crate::exit::Exit;
@@ -23,6 +25,7 @@ pub(crate) struct Plan {
     /// What the sequence of records depends on.
     pub(crate) parameters: String,
     pub(crate) rate_per_second: Option<u32>,
+    pub(crate) notice: Notice,
 }
 
 /// Writes all of `records` that is not in the log yet.
@@ -31,13 +34,20 @@ where
     R: Iterator<Item = Result<Produced, E>>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let encoded = Encoded { encoders: Encoders::register(log.registry())?, topics: HashMap::new(), records };
+    let mut patience = Patience::new(format!("`{}`", plan.app), plan.notice.clone());
+    let mut stopped = Box::pin(stop.requested());
+    let register = || Encoders::register(log.registry());
+    let Some(encoders) = block_on(patience.until_answered(&mut stopped, register))?? else {
+        return Ok(Ingested { before: 0, written: 0, finished: false });
+    };
+    let encoded = Encoded { encoders, topics: HashMap::new(), records };
     let options = IngestOptions {
         app: plan.app,
         parameters: plan.parameters,
         rate_per_second: plan.rate_per_second,
         commit_interval: COMMIT_INTERVAL,
         written: Arc::default(),
+        notice: plan.notice,
     };
     let outcome = block_on(ingest(log, &options, encoded, stop.requested()))?;
     outcome.map_err(|error| match error {

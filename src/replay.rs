@@ -92,7 +92,8 @@ fn write<R: Iterator<Item = Result<Produced, ReplayError>>>(
     let stop = Stop::on_signals()?;
     let log = context.home.open_or_create(common.partitions)?;
     context.console.say(format_args!("{app}: writing `{}` into {}", common.from.display(), log.address()));
-    let plan = Plan { app: app.clone(), parameters, rate_per_second: common.rate };
+    let plan =
+        Plan { app: app.clone(), parameters, rate_per_second: common.rate, notice: context.console.notice() };
     let ingested = produce::write(log, plan, records.by_ref(), &stop)?;
     context.console.say(produce::progress(&app, &ingested));
     if ingested.finished && ingested.written > 0 {

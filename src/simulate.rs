@@ -161,8 +161,12 @@ fn write(
     let stop = Stop::on_signals()?;
     let log = context.home.open_or_create(common.partitions)?;
     context.console.say(format_args!("{app}: writing into {}", log.address()));
-    let plan =
-        Plan { app: app.clone(), parameters, rate_per_second: common.rate.filter(|_| !common.unpaced) };
+    let plan = Plan {
+        app: app.clone(),
+        parameters,
+        rate_per_second: common.rate.filter(|_| !common.unpaced),
+        notice: context.console.notice(),
+    };
     let records = simulation.by_ref().map(Ok::<_, Infallible>);
     let ingested = produce::write(log, plan, records, &stop)?;
     context.console.say(produce::progress(&app, &ingested));

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use tidegate_runtime::time::EventTime;
 use tidegate_schemas::TOPICS;
-use tidegate_sinks::{Notice, Settings, Summary, csv, sqlite};
+use tidegate_sinks::{Settings, Summary, csv, sqlite};
 
 use crate::cli::Context;
 use crate::console::Console;
@@ -78,7 +78,7 @@ impl Common {
         Settings {
             until_end: self.until_end,
             max_event_time: self.max_event_time,
-            notice: Notice::new(move |line| console.say(line)),
+            notice: console.notice(),
             ..Settings::named(name)
         }
     }

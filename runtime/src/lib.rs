@@ -2,7 +2,7 @@
 //!
 //! It is for Rust programs that would otherwise start a JVM and Kafka Streams. It features
 //!
-//! - a [`log`] with an embedded home (one SQLite file, any number of processes) behind an interface that a Kafka home fits;
+//! - a [`log`] with two homes behind one interface: embedded (one SQLite file, any number of processes) and Apache Kafka;
 //! - [`topology`]s as data, built by one function for production, tests and `describe`;
 //! - tumbling and hopping [`window`]s with grace, final results or updates, persistent stream time;
 //! - versioned as-of [`join`]s that hold a record until what it needs is known;
@@ -14,15 +14,18 @@
 //!
 //! The pure core ([`task`], [`window`], [`join`], [`store`], [`changelog`], [`processor`]) reads no clock, does no IO and draws no
 //! random number: where chunks and commits fall, and who hosts a task, cannot be seen in the output. Around it stands the shell
-//! ([`log`], [`worker`], [`ingest`]). A program starts at [`topology::Topology`] and [`worker::run`]; `examples/` shows two.
+//! ([`log`], [`worker`], [`ingest`]), which bears passing faults with [`patience`]. A program starts at [`topology::Topology`] and [`worker::run`]; `examples/` shows two.
 
 pub mod avro;
 pub mod changelog;
 pub mod driver;
 pub mod error;
+pub mod fault_point;
 pub mod ingest;
 pub mod join;
 pub mod log;
+pub mod notice;
+pub mod patience;
 pub mod processor;
 pub mod store;
 pub mod task;

@@ -250,7 +250,12 @@ impl Task {
     }
 
     /// Takes part in bounded run `number`: its ends are kept from the task's first start in that run; `ends` is asked when this is it.
+    /// A task that is in a later run already has nothing left to do in this one, and is not taken back to it.
     pub fn begin_bounded(&mut self, number: u64, ends: impl Fn(&TopicPartition) -> Offset) {
+        if self.bounded.as_ref().is_some_and(|run| run.number > number) {
+            self.phase = Phase::Ended;
+            return;
+        }
         if self.bounded.as_ref().is_none_or(|run| run.number != number) {
             let of = |input: &Input| {
                 let partition = input.partition();

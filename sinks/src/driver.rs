@@ -2,7 +2,13 @@
 //!
 //! Promise: each record between a partition's position and its end reaches the [`Destination`] once and in order; a chunk
 //! read from another position is ignored, and so is what lies past the end. What breaks it: going on after an error of the
-//! destination. Nothing is written, committed or published after one (law 15).
+//! destination. Nothing is written, committed or published after one (law 15). A passing fault of the log never ends it: it is told, and
+//! tried again.
+//!
+//! Records that were removed before they were read do not pass in silence: before anything that was read behind a gap becomes durable, the
+//! log has been asked whether its records still begin before the gap. Not at every gap: on Kafka markers make one in front of almost every
+//! chunk, and a question is a way to the broker and back. The beginning of a log only ever moves forward, so one answer
+//! clears all gaps behind it at once.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -10,7 +16,8 @@ use std::sync::Arc;
 
 use tidegate_runtime::avro::SchemaCache;
 use tidegate_runtime::log::{Chunk, Consumer, Event, Log, Offset, TopicPartition};
-use tidegate_runtime::{Error, Reaction, Result};
+use tidegate_runtime::patience::Patience;
+use tidegate_runtime::{Error, Reaction, Result, fault_point};
 use tidegate_schemas::Topic;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::StreamExt;
@@ -34,6 +41,9 @@ pub(crate) trait Destination {
 
     /// The lane has reached the end it was given, which is `position`.
     fn ended(&mut self, lane: usize, position: Offset) -> Result<()>;
+
+    /// True if giving it what stands before `position` of this lane makes something final before the next commit.
+    fn makes_final(&self, lane: usize, position: Offset) -> bool;
 
     /// True when it wants a commit before the next chunk.
     fn is_full(&self) -> bool;
@@ -69,8 +79,13 @@ pub(crate) async fn run<D: Destination>(
     destination: D,
     stop: impl Future<Output = ()>,
 ) -> Result<Summary> {
-    let mut driver = Driver::new(log, settings, lanes, destination)?;
     let mut stop = pin!(stop);
+    let check = |lane: &Lane| place::check_position(&*log, &settings.name, &lane.partition, lane.position);
+    let checked = settings.patience().until_answered(&mut stop, || lanes.iter().try_for_each(check)).await?;
+    if checked.is_none() {
+        return Ok(Summary { positions: positions(&lanes), ..Summary::default() });
+    }
+    let mut driver = Driver::new(log, settings, lanes, destination)?;
     let mut ticks = interval(settings.commit_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !driver.is_complete()? {
@@ -123,8 +138,13 @@ struct Driver<'a, D> {
     destination: D,
     /// The destination could not commit and takes nothing before it could.
     stalled: bool,
+    /// Records were given to the destination since its last commit.
+    written: bool,
     /// A chunk whose schemas the registry could not be asked for.
     waiting: Option<Chunk>,
+    /// The first gap of each lane since the log was last asked whether it is one of markers.
+    gaps: Vec<Option<Offset>>,
+    patience: Patience,
     publisher: Publisher,
     summary: Summary,
 }
@@ -134,26 +154,41 @@ impl<'a, D: Destination> Driver<'a, D> {
         let schemas = SchemaCache::new();
         let mut intakes = BTreeMap::new();
         for lane in &lanes {
-            place::check_position(&*log, &settings.name, &lane.partition, lane.position)?;
             let intake = Intake::new(lane.topic, schemas.clone(), settings.max_event_time)?;
             intakes.insert(lane.topic.name, intake);
         }
-        let reader = Some(open_reader(&*log, settings, &lanes)?);
-        let publisher = Publisher::new(log.clone(), settings);
-        let (stalled, waiting, summary) = (false, None, Summary::default());
-        Ok(Driver {
-            log,
+        let mut driver = Driver {
             settings,
-            lanes,
             intakes,
             schemas,
-            reader,
+            reader: None,
             destination,
-            stalled,
-            waiting,
-            publisher,
-            summary,
-        })
+            stalled: false,
+            written: false,
+            waiting: None,
+            gaps: vec![None; lanes.len()],
+            patience: settings.patience(),
+            publisher: Publisher::new(log.clone(), settings),
+            summary: Summary::default(),
+            log,
+            lanes,
+        };
+        driver.open_reader()?;
+        Ok(driver)
+    }
+
+    /// Opens the reader where there is none, once the log is worth a try.
+    fn open_reader(&mut self) -> Result<()> {
+        if self.reader.is_some() || !self.patience.is_due() {
+            return Ok(());
+        }
+        match open_reader(&*self.log, self.settings, &self.lanes) {
+            Ok(reader) => {
+                self.reader = Some(reader);
+                Ok(())
+            }
+            Err(error) => self.tolerate(error),
+        }
     }
 
     fn has_ended(&self) -> bool {
@@ -189,11 +224,18 @@ impl<'a, D: Destination> Driver<'a, D> {
         if chunk.from != position || self.lanes[lane].has_ended() {
             return Ok(());
         }
-        let ready = self.check_gap(&chunk).and_then(|()| self.resolve(&chunk));
-        if let Err(error) = ready {
+        let first = if chunk.is_empty() { chunk.next } else { chunk.record(0).offset() };
+        if first > chunk.from {
+            self.gaps[lane].get_or_insert(chunk.from);
+        }
+        let ends = self.lanes[lane].until.is_some_and(|until| chunk.next >= until);
+        let becomes_final = ends || self.destination.makes_final(lane, chunk.next);
+        let checked = if becomes_final { self.check_gap(lane) } else { Ok(()) };
+        if let Err(error) = checked.and_then(|()| self.resolve(&chunk)) {
             self.waiting = Some(chunk);
             return self.tolerate(error);
         }
+        self.patience.succeeded();
         self.write(lane, &chunk)?;
         if self.destination.is_full() { self.commit() } else { Ok(()) }
     }
@@ -204,17 +246,32 @@ impl<'a, D: Destination> Driver<'a, D> {
     }
 
     /// A gap is markers, or records that were removed while the sink was on its way to them: the latter are not to pass in
-    /// silence. (If what stands behind a marker is removed within this instant, it is refused too.)
-    fn check_gap(&self, chunk: &Chunk) -> Result<()> {
-        let first = if chunk.is_empty() { chunk.next } else { chunk.record(0).offset() };
-        if first == chunk.from {
-            return Ok(());
+    /// silence. (If what stands behind a marker is removed before this sink has made it durable, it is refused too.)
+    fn check_gap(&mut self, lane: usize) -> Result<()> {
+        let Some(from) = self.gaps[lane] else { return Ok(()) };
+        let partition = &self.lanes[lane].partition;
+        let low = self.log.watermarks(partition)?.low;
+        if low > from {
+            return Err(place::trimmed(&self.settings.name, partition, from, low));
         }
-        let low = self.log.watermarks(&chunk.partition)?.low;
-        if low <= chunk.from {
-            return Ok(());
+        self.gaps[lane] = None;
+        Ok(())
+    }
+
+    /// True if no gap is left that might be of removed records; false if the log cannot tell just now.
+    fn gaps_are_clear(&mut self) -> Result<bool> {
+        for lane in 0..self.lanes.len() {
+            if self.gaps[lane].is_none() {
+                continue;
+            }
+            if !self.patience.is_due() {
+                return Ok(false);
+            }
+            if let Err(error) = self.check_gap(lane) {
+                return self.tolerate(error).map(|()| false);
+            }
         }
-        Err(place::trimmed(&self.settings.name, &chunk.partition, chunk.from, low))
+        Ok(true)
     }
 
     fn write(&mut self, lane: usize, chunk: &Chunk) -> Result<()> {
@@ -223,6 +280,10 @@ impl<'a, D: Destination> Driver<'a, D> {
         let intake = intake.ok_or_else(|| Error::Defect(format!("nobody takes `{}`", topic.name)))?;
         let end = until.map_or(chunk.next, |until| until.min(chunk.next));
         let mut expected = position;
+        if !chunk.is_empty() {
+            fault_point::reached("sink-before-write");
+            self.written = true;
+        }
         for record in chunk.records().take_while(|record| record.offset() < end) {
             if record.offset() < expected {
                 let what = format!("`{}` was read again behind `{expected}`", record.coordinates());
@@ -253,49 +314,58 @@ impl<'a, D: Destination> Driver<'a, D> {
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.stalled = !self.destination.commit()?;
+        self.stalled = !self.commit_written()?;
         if !self.stalled {
-            let positions = self.positions();
-            self.publisher.publish(&positions)?;
+            self.publisher.publish(&positions(&self.lanes))?;
         }
-        if self.reader.is_none() {
-            match open_reader(&*self.log, self.settings, &self.lanes) {
-                Ok(reader) => self.reader = Some(reader),
-                Err(error) => self.tolerate(error)?,
-            }
-        }
-        match self.waiting.take_if(|_| !self.stalled) {
+        self.open_reader()?;
+        let worth_a_try = !self.stalled && self.patience.is_due();
+        match self.waiting.take_if(|_| worth_a_try) {
             Some(chunk) => self.chunk(chunk),
             None => Ok(()),
         }
     }
 
+    /// Commits what is known to be complete; false if it has to wait.
+    fn commit_written(&mut self) -> Result<bool> {
+        if !self.gaps_are_clear()? {
+            return Ok(false);
+        }
+        if self.written {
+            fault_point::reached("sink-after-write-before-commit");
+        }
+        let committed = self.destination.commit()?;
+        if committed && std::mem::take(&mut self.written) {
+            fault_point::reached("sink-after-commit");
+        }
+        Ok(committed)
+    }
+
     /// What it could commit in time is committed; the rest is read again at the next start.
     fn stop(mut self) -> Result<Summary> {
-        if self.destination.commit()? {
-            let positions = self.positions();
+        let positions = positions(&self.lanes);
+        if self.commit_written()? {
             self.publisher.publish_now(&positions)?;
         }
-        self.summary.positions = self.positions();
-        Ok(self.summary)
+        Ok(Summary { positions, ..self.summary })
     }
 
     fn end(mut self) -> Result<Summary> {
-        let positions = self.positions();
+        let positions = positions(&self.lanes);
         self.publisher.publish_now(&positions)?;
         Ok(Summary { positions, reached_end: true, ..self.summary })
     }
 
-    fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
-        self.lanes.iter().map(|lane| (lane.partition.clone(), lane.position)).collect()
-    }
-
-    /// A passing fault is told and tried again at the next commit.
-    fn tolerate(&self, error: Error) -> Result<()> {
+    /// A passing fault is told and tried again at a later commit.
+    fn tolerate(&mut self, error: Error) -> Result<()> {
         if error.reaction() != Reaction::Retry {
             return Err(error);
         }
-        self.settings.notice.say(&format!("sink `{}` tries again: {error}", self.settings.name));
+        self.patience.failed(&error);
         Ok(())
     }
+}
+
+fn positions(lanes: &[Lane]) -> BTreeMap<TopicPartition, Offset> {
+    lanes.iter().map(|lane| (lane.partition.clone(), lane.position)).collect()
 }

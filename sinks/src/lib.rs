@@ -22,11 +22,11 @@ mod row;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_runtime::log::{Offset, TopicPartition};
+use tidegate_runtime::notice::Notice;
+use tidegate_runtime::patience::Patience;
 use tidegate_runtime::time::EventTime;
 
 /// How often a sink makes durable or visible what it has, unless told otherwise.
@@ -65,24 +65,9 @@ impl Settings {
             notice: Notice::default(),
         }
     }
-}
 
-/// Where a sink's notices go; nowhere by default.
-#[derive(Clone, Default)]
-pub struct Notice(Option<Arc<Listener>>);
-
-type Listener = dyn Fn(&str) + Send + Sync;
-
-impl Notice {
-    /// Notices go to `to`, a line each.
-    pub fn new(to: impl Fn(&str) + Send + Sync + 'static) -> Notice {
-        Notice(Some(Arc::new(to)))
-    }
-
-    fn say(&self, line: &dyn fmt::Display) {
-        if let Some(to) = &self.0 {
-            to(&line.to_string());
-        }
+    fn patience(&self) -> Patience {
+        Patience::new(format!("sink `{}`", self.name), self.notice.clone())
     }
 }
 

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_runtime::log::{GroupOffsets, Log, Offset, Producer, TopicPartition};
+use tidegate_runtime::patience::Patience;
 use tidegate_runtime::{Reaction, Result};
 use tokio::time::Instant;
 
-use crate::{Notice, Settings};
+use crate::Settings;
 
 pub(crate) struct Publisher {
     log: Arc<dyn Log>,
     name: String,
     /// A commit of the log each time: not more often than people who watch can tell, which is a second by default.
     interval: Duration,
-    notice: Notice,
+    patience: Patience,
     producer: Option<Box<dyn Producer>>,
     published: BTreeMap<TopicPartition, Offset>,
     last: Option<Instant>,
@@ -31,7 +32,10 @@ impl Publisher {
             log,
             name: settings.name.clone(),
             interval: 2 * settings.commit_interval,
-            notice: settings.notice.clone(),
+            patience: Patience::new(
+                format!("sink `{}`, publishing its position,", settings.name),
+                settings.notice.clone(),
+            ),
             producer: None,
             published: BTreeMap::new(),
             last: None,
@@ -46,21 +50,22 @@ impl Publisher {
         self.publish_now(positions)
     }
 
-    /// Publishes what is new.
+    /// Publishes what is new, unless the log could not take it a moment ago: whoever ends now does not wait for it.
     pub(crate) fn publish_now(&mut self, positions: &BTreeMap<TopicPartition, Offset>) -> Result<()> {
-        if *positions == self.published {
+        if *positions == self.published || !self.patience.is_due() {
             return Ok(());
         }
         self.last = Some(Instant::now());
         match self.commit(positions) {
             Ok(()) => {
                 self.published.clone_from(positions);
+                self.patience.succeeded();
                 Ok(())
             }
             // A fence too is no reason to stop: a sink of the same name elsewhere publishes as well, and this is news only.
             Err(error) if error.reaction() != Reaction::Stop => {
                 self.producer = None;
-                self.notice.say(&format!("the position of `{}` was not published yet: {error}", self.name));
+                self.patience.failed(&error);
                 Ok(())
             }
             Err(error) => Err(error),

@@ -34,7 +34,7 @@ use crate::signals::Stop;
 pub(crate) struct Demo {
     /// Directory for the log and everything the demo writes: a new one, or one an unfinished demo left.
     // The id of the global flag: clap keeps that one's value too, so that both mean the same place, and only the default differs.
-    #[arg(long, value_name = "DIR", env = "TIDEGATE_DATA_DIR", default_value = "./tidegate-demo")]
+    #[arg(long, value_name = "DIR", default_value = "./tidegate-demo")]
     data: PathBuf,
     /// How long readings and invoices come in.
     // Everything is read back into memory for the self-check: ten minutes of it are a few hundred megabytes.
@@ -83,7 +83,7 @@ fn play(
     stop: &Stop,
 ) -> Result<Option<Vec<Check>>> {
     let log = context.home.open_or_create(partitions)?;
-    let stages = Stages::new(log.clone(), place, scenario, stop)?;
+    let stages = Stages::new(log.clone(), place, scenario, stop, context.console.notice())?;
     let tap = tap::Tap::open(log.clone())?;
     let mut sampler = Sampler::new(&stages, &tap);
     let mut view = View::choose(context.console);

@@ -16,6 +16,7 @@ use tidegate_processors::billing::{TotalsOptions, totals_topology};
 use tidegate_processors::speeding::{SpeedingOptions, speeding_topology};
 use tidegate_producers::Produced;
 use tidegate_runtime::log::Log;
+use tidegate_runtime::notice::Notice;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::topology::Topology;
 use tidegate_runtime::window::{Emit, TimeWindows};
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 use super::Scenario;
 use super::input::{DATE, Input, RATES};
 use super::place::{Place, words};
-use crate::instance::Instance;
+use crate::instance::{Instance, Numbering};
 use crate::produce::{self, Plan};
 use crate::signals::Stop;
 use crate::workers::{self, block_on};
@@ -83,6 +84,7 @@ pub(super) struct Stages<'a> {
     pub(super) scenario: Scenario,
     place: &'a Place,
     stop: &'a Stop,
+    notice: Notice,
 }
 
 impl<'a> Stages<'a> {
@@ -92,6 +94,7 @@ impl<'a> Stages<'a> {
         place: &'a Place,
         scenario: Scenario,
         stop: &'a Stop,
+        notice: Notice,
     ) -> Result<Stages<'a>> {
         let windows = TimeWindows::tumbling(WINDOW_MS, GRACE_MS)?;
         let options = TotalsOptions { windows, emit: Emit::OnClose, max_event_time: EventTime::DEFAULT_MAX };
@@ -111,6 +114,7 @@ impl<'a> Stages<'a> {
             scenario,
             place,
             stop,
+            notice,
         })
     }
 
@@ -215,7 +219,12 @@ impl<'a> Stages<'a> {
         records: impl Iterator<Item = Produced>,
         handed: &Handed,
     ) -> Result<bool> {
-        let plan = Plan { app: app.to_owned(), parameters: words(self.scenario), rate_per_second: rate };
+        let plan = Plan {
+            app: app.to_owned(),
+            parameters: words(self.scenario),
+            rate_per_second: rate,
+            notice: self.notice.clone(),
+        };
         let records = records.map(|record| {
             handed.records.fetch_add(1, Ordering::Relaxed);
             Ok::<_, Infallible>(record)
@@ -226,16 +235,24 @@ impl<'a> Stages<'a> {
         Ok(ingested.finished)
     }
 
+    fn options(&self, worker: u32, until_end: bool) -> WorkerOptions {
+        WorkerOptions { worker, until_end, notice: self.notice.clone(), ..WorkerOptions::default() }
+    }
+
+    fn settings(&self, name: String, until_end: bool) -> Settings {
+        Settings { until_end, notice: self.notice.clone(), ..Settings::named(name) }
+    }
+
     /// A processor or a sink, to the end of its input or until there is no more.
     fn follow(&self, role: Role, until_end: bool, ended: watch::Receiver<bool>) -> Result<()> {
         let stop = either(self.stop.clone(), ended);
         let log = self.log.clone();
         match role {
-            Role::Speeding(worker) => self.speeding.run(log, worker, until_end, stop),
-            Role::Totals(worker) => self.totals.run(log, worker, until_end, stop),
+            Role::Speeding(worker) => self.speeding.run(log, self.options(worker, until_end), stop),
+            Role::Totals(worker) => self.totals.run(log, self.options(worker, until_end), stop),
             Role::Csv(topic) => {
                 let options = csv::Options {
-                    settings: Settings { until_end, ..Settings::named(csv_name(topic)) },
+                    settings: self.settings(csv_name(topic), until_end),
                     topic: topic.to_owned(),
                     directory: self.place.csv(topic),
                     segment_records: csv::SEGMENT_RECORDS,
@@ -246,7 +263,7 @@ impl<'a> Stages<'a> {
             }
             Role::ReadStore => {
                 let options = sqlite::Options {
-                    settings: Settings { until_end, ..Settings::named(READ_STORE_SINK) },
+                    settings: self.settings(READ_STORE_SINK.to_owned(), until_end),
                     topics: TOPICS.iter().map(|topic| topic.name.to_owned()).collect(),
                     database: self.place.read_store(),
                     wal_max_bytes: sqlite::WAL_MAX_BYTES,
@@ -260,7 +277,7 @@ impl<'a> Stages<'a> {
 
 impl Application {
     fn new(topology: Topology, data: &Path) -> Result<Application> {
-        let instance = Instance::take(data, topology.app(), None)?;
+        let instance = Instance::take(data, topology.app(), None, Numbering::InDirectory)?;
         Ok(Application { topology, instance, board: StatusBoard::default() })
     }
 
@@ -271,17 +288,11 @@ impl Application {
     fn run(
         &self,
         log: Arc<dyn Log>,
-        worker: u32,
-        until_end: bool,
+        options: WorkerOptions,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<()> {
-        let options = WorkerOptions {
-            instance: self.instance.id().to_owned(),
-            worker,
-            until_end,
-            status: self.board.clone(),
-            ..WorkerOptions::default()
-        };
+        let (instance, status) = (self.instance.id().to_owned(), self.board.clone());
+        let options = WorkerOptions { instance, status, ..options };
         Ok(block_on(worker::run(log, &self.topology, options, stop))??)
     }
 }

@@ -16,6 +16,7 @@ use tidegate_runtime::topology::Topology;
 use tidegate_runtime::worker::{self, StatusBoard, WorkerOptions};
 
 use crate::cli::Context;
+use crate::connection::{HostingArgs, SESSION_TIMEOUT, Timing};
 use crate::console::{Console, Output};
 use crate::exit::Exit;
 use crate::home::PartitionArgs;
@@ -45,12 +46,13 @@ struct Common {
     /// When all inputs have been quiet for so long, let stream time follow the clock, so that the last windows close.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "until_end")]
     idle_close: Option<Duration>,
-    /// How often to commit while there is something to commit.
+    /// How often to commit while there is something to commit; on Kafka no less than 10ms.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "100ms")]
     commit_interval: Duration,
-    /// How long a worker may be silent before its tasks are given to others.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "6s")]
-    session_timeout: Duration,
+    /// How long a worker may be silent before its tasks are given to others [default: 6s].
+    // No default of clap's: under `--group-protocol consumer` it must not be given.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    session_timeout: Option<Duration>,
     /// Stop a task after more than N dead letters among its last M records.
     #[arg(long, value_name = "N/M", value_parser = parse_budget)]
     max_errors: Option<ErrorBudget>,
@@ -63,11 +65,14 @@ struct Common {
     /// Threads; the tasks are spread over all workers of all processes of the application.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,
-    /// This process among the application's, stable over restarts [default: the first free number on this machine].
+    /// This process among the application's, stable over restarts [default: the first free number on this machine; on Kafka
+    /// behind a name of this machine that --data keeps].
     #[arg(long, value_name = "ID", value_parser = name::parse_instance)]
     instance_id: Option<String>,
     #[command(flatten)]
     partitions: PartitionArgs,
+    #[command(flatten)]
+    hosting: HostingArgs,
 }
 
 /// How to print a topology: for people, or as a Mermaid flow chart.
@@ -97,7 +102,7 @@ impl Common {
                 "a commit interval of `0s` never works; give --commit-interval at least `1ms`".to_owned(),
             );
         }
-        if self.session_timeout <= self.commit_interval {
+        if self.session_timeout() <= self.commit_interval {
             return refuse("the session timeout must be longer than the commit interval; give a longer --session-timeout".to_owned());
         }
         if self.idle_close.is_some_and(|after| after.is_zero()) {
@@ -114,17 +119,32 @@ impl Common {
         }
     }
 
-    fn worker_options(&self, instance: &Instance, worker: u32, status: StatusBoard) -> WorkerOptions {
+    fn session_timeout(&self) -> Duration {
+        self.session_timeout.unwrap_or(SESSION_TIMEOUT)
+    }
+
+    fn timing(&self) -> Timing {
+        Timing { commit_interval: self.commit_interval, session_timeout: self.session_timeout }
+    }
+
+    fn worker_options(
+        &self,
+        instance: &Instance,
+        worker: u32,
+        status: StatusBoard,
+        console: Console,
+    ) -> WorkerOptions {
         WorkerOptions {
             instance: instance.id().to_owned(),
             worker,
             commit_interval: self.commit_interval,
-            session_timeout: self.session_timeout,
+            session_timeout: self.session_timeout(),
             until_end: self.until_end,
             idle_close: self.idle_close,
             error_budget: self.max_errors,
             accept_errors: self.accept_errors,
             status,
+            notice: console.notice(),
             ..WorkerOptions::default()
         }
     }
@@ -151,8 +171,10 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
         return Ok(Exit::Done);
     }
     let stop = Stop::on_signals()?;
-    let log = context.home.open_or_create(common.partitions)?;
-    let instance = Instance::take(context.home.directory(), topology.app(), common.instance_id.as_deref())?;
+    let home = context.home.hosting(&common.hosting, common.timing())?;
+    let log = home.open_or_create(common.partitions)?;
+    let instance =
+        Instance::take(home.directory(), topology.app(), common.instance_id.as_deref(), home.numbering())?;
     let (app, console) = (topology.app(), context.console);
     console.say(format_args!(
         "{app}: instance {}, workers: {}, log: {} ({})",
@@ -163,7 +185,8 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
     ));
     let status = StatusBoard::default();
     let work = |worker: u32| {
-        run_worker(log.clone(), topology, common.worker_options(&instance, worker, status.clone()), &stop)
+        let options = common.worker_options(&instance, worker, status.clone(), console);
+        run_worker(log.clone(), topology, options, &stop)
     };
     let mut seen = BTreeMap::new();
     workers::run(common.workers, &stop, work, || show_phases(app, &status, &mut seen, console))?;

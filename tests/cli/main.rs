@@ -2,8 +2,11 @@
 //!
 //! - `program`: runs it in a directory of its own.
 //! - `commands`: every command on a small scale, its output and its code.
+//! - `doctor`: a line per check and a code, on the embedded log and on a cluster that is away.
 //! - `refusals`: every bad input: one clear line and the code of the table.
 //! - `tail`: what `topics tail` prints, where it begins and where it stops.
+//! - `schemas`: how schemas stand to the registry, and registering them.
+//! - `connection`: naming a Kafka cluster by flags, variables and a file.
 //! - `state`: groups, instances, reset.
 //! - `stopping`: Ctrl-C, SIGTERM, a closed pipe.
 //! - `promises`: what the README and `--help` say is so.
@@ -11,9 +14,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod commands;
+mod connection;
+mod doctor;
 mod program;
 mod promises;
 mod refusals;
+mod schemas;
 mod state;
 mod stopping;
 mod tail;

@@ -63,10 +63,12 @@ impl Place {
 
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command
-            .args(line.split_whitespace())
-            .current_dir(self.directory.path())
-            .env_remove("TIDEGATE_DATA_DIR");
+        command.args(line.split_whitespace()).current_dir(self.directory.path());
+        // Every flag has a variable: those of whoever runs the tests are not meant.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        ours.filter(|name| name.to_string_lossy().starts_with("TIDEGATE_")).for_each(|name| {
+            command.env_remove(name);
+        });
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -12,12 +12,20 @@ fn every_command_and_its_version_are_shown() {
     let version = place.done("--version").out;
     assert_eq!(version, format!("tidegate {}\n", env!("CARGO_PKG_VERSION")));
     let help = place.done("--help").out;
-    for command in ["simulate", "replay", "process", "sink", "batch", "topics", "groups", "reset"] {
+    for command in
+        ["simulate", "replay", "process", "sink", "batch", "topics", "schemas", "groups", "doctor", "reset"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
-    for line in
-        ["process totals", "process speeding", "sink csv", "sink sqlite", "topics tail", "batch discount"]
-    {
+    for line in [
+        "process totals",
+        "process speeding",
+        "sink csv",
+        "sink sqlite",
+        "topics tail",
+        "schemas check",
+        "batch discount",
+    ] {
         assert!(
             place.done(&format!("{line} --help")).out.contains(&format!("Usage: tidegate {line}")),
             "{line}"
@@ -34,7 +42,7 @@ fn the_readme_lists_the_exit_codes_that_help_lists() {
         .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
         .filter(|word| word.parse::<u8>().is_ok())
         .collect();
-    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "130", "143"]);
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "130", "143"]);
     let readme = readme();
     for code in codes {
         assert!(readme.contains(&format!("\n| {code} |")), "the README says nothing of {code}");

@@ -31,6 +31,8 @@ fn a_wrong_command_line_is_a_usage_error() {
         ("batch discount --date 2010-12-01 --percent 101 --from f", "`101` is no percentage"),
         ("topics tail t --from begin", "`begin` is no place to begin"),
         ("topics tail t --follow --until-end", "cannot be used with"),
+        ("schemas", "a subcommand is missing"),
+        ("schemas check nope", "'nope'"),
         ("reset", "--app"),
     ] {
         place.fails(line, 2, words);
@@ -71,6 +73,9 @@ fn what_is_not_there_is_named() {
         "topics tail invoices",
         "topics describe invoices",
         "groups",
+        "schemas check",
+        "schemas register",
+        "schemas list",
         "reset --app totals --yes",
     ] {
         place.fails(line, 5, "there is no log in `./tidegate-data`");

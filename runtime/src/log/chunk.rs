@@ -1,5 +1,6 @@
 //! A chunk: one partition's records from one poll, and the credit that bounds how many of them are under way.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -40,6 +41,21 @@ impl Chunk {
     ) -> Chunk {
         let next = Offset(first.0 + records.len() as i64);
         Chunk { partition, from, next, high_watermark, offsets: Vec::new(), first, records, _credit: None }
+    }
+
+    /// Records at these offsets, which need not be consecutive: control markers and aborted records take offsets too.
+    #[must_use]
+    pub fn scattered(
+        partition: TopicPartition,
+        span: Range<Offset>,
+        offsets: Vec<Offset>,
+        records: Records,
+        high_watermark: Offset,
+    ) -> Chunk {
+        debug_assert_eq!(offsets.len(), records.len(), "an offset for each record");
+        let Range { start: from, end: next } = span;
+        let high_watermark = high_watermark.max(next);
+        Chunk { partition, from, next, high_watermark, offsets, first: from, records, _credit: None }
     }
 
     /// The news that there is nothing at `position`.

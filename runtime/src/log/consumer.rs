@@ -3,8 +3,10 @@
 //! A home runs a thread that keeps the lease and fetches; the [`Consumer`] is what a worker holds of it. The thread never waits for
 //! processing: each partition has a few credits (see [`Chunk`]), and what does not fit into the channel waits without blocking it.
 
+use std::any::Any;
+use std::fmt;
 use std::pin::Pin;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc as events;
@@ -42,12 +44,28 @@ pub enum Command {
 }
 
 /// Proof of ownership, checked by the log in the commit itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Membership {
     /// The member's name.
     pub member: String,
     /// Distinguishes this life of the member from earlier ones under the same name.
     pub incarnation: i64,
+    /// What else the home needs to prove it; only the home that made it can read it.
+    pub proof: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl PartialEq for Membership {
+    fn eq(&self, other: &Membership) -> bool {
+        (&self.member, self.incarnation) == (&other.member, other.incarnation)
+    }
+}
+
+impl Eq for Membership {}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.member, self.incarnation)
+    }
 }
 
 /// A consumer: a stream of events. Dropping it leaves the group and ends its thread.
@@ -132,7 +150,49 @@ impl Consumer {
     }
 }
 
-/// Reads a partition from `from` until the position reaches `to`, chunk by chunk: what is known to be there, not what may come.
+/// Reads stretches of partitions, one after the other: what is known to be there, not what may come.
+pub struct RangeReader(Consumer);
+
+impl RangeReader {
+    /// A reader for any number of stretches: on a cluster, each reader is a client with connections of its own.
+    ///
+    /// # Errors
+    /// As [`Log::reader`].
+    pub fn new(log: &dyn Log) -> Result<RangeReader> {
+        log.reader(READ_RANGE_BYTES).map(RangeReader)
+    }
+
+    /// Reads `partition` from `from` until the position reaches `to`, chunk by chunk.
+    ///
+    /// # Errors
+    /// What the reader reports, or what `take` does.
+    pub async fn read<E: From<Error>>(
+        &mut self,
+        partition: &TopicPartition,
+        from: Offset,
+        to: Offset,
+        mut take: impl FnMut(&Chunk) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut position = from;
+        if position < to {
+            self.0.seek(partition.clone(), from);
+        }
+        while position < to {
+            match self.0.next().await.unwrap_or_else(|| Err(ended()))? {
+                Event::Chunk(chunk) if chunk.partition == *partition && chunk.from == position => {
+                    take(&chunk)?;
+                    position = chunk.next;
+                }
+                // Of a stretch that was read before.
+                _ => {}
+            }
+        }
+        self.0.release(vec![partition.clone()]);
+        Ok(())
+    }
+}
+
+/// Reads one stretch of a partition by a [`RangeReader`] of its own.
 ///
 /// # Errors
 /// What the reader reports, or what `take` does.
@@ -141,19 +201,9 @@ pub async fn read_range<E: From<Error>>(
     partition: &TopicPartition,
     from: Offset,
     to: Offset,
-    mut take: impl FnMut(&Chunk) -> Result<(), E>,
+    take: impl FnMut(&Chunk) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = log.reader(READ_RANGE_BYTES)?;
-    reader.seek(partition.clone(), from);
-    let mut position = from;
-    while position < to {
-        let event = reader.next().await.unwrap_or_else(|| Err(ended()))?;
-        if let Event::Chunk(chunk) = event {
-            take(&chunk)?;
-            position = chunk.next;
-        }
-    }
-    Ok(())
+    RangeReader::new(log)?.read(partition, from, to, take).await
 }
 
 fn ended() -> Error {

@@ -13,13 +13,18 @@
     reason = "the shell around the pure core: threads, files and the clock live here"
 )]
 
+mod bell;
 mod chunk;
+mod compatibility;
 mod consumer;
 pub mod embedded;
+pub mod kafka;
 mod outgoing;
 mod partitioner;
+mod pump;
 mod records;
 mod registry;
+mod shape;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,12 +33,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use chunk::{Chunk, Credit, Credits, RecordRef};
-pub use consumer::{Command, Consumer, Event, EventSender, Membership, Notice, read_range};
+pub use consumer::{Command, Consumer, Event, EventSender, Membership, Notice, RangeReader, read_range};
 pub use outgoing::Outgoing;
 pub use partitioner::{murmur2, partition_for};
 pub use records::{Entry, Headers, Records, RecordsError};
 pub(crate) use records::{put_varint, take_varint};
-pub use registry::{SchemaId, SchemaRegistry, subject_of_value};
+pub use registry::{SchemaId, SchemaRegistry, Standing, subject_of_value};
 
 use crate::error::Result;
 use crate::time::EventTime;
@@ -161,8 +166,8 @@ pub struct MemberInfo {
 pub struct GroupInfo {
     /// Its name: the application's.
     pub group: String,
-    /// Grows with every change of membership.
-    pub generation: i64,
+    /// Grows with every change of membership; `None` where the log tells it to members only.
+    pub generation: Option<i64>,
     /// Who is in it now.
     pub members: Vec<MemberInfo>,
     /// What it has committed.
@@ -300,11 +305,23 @@ pub trait Log: Send + Sync {
     /// [`Refused`](crate::Error::Refused) while it has members.
     fn delete_group(&self, group: &str) -> Result<()>;
 
-    /// Joins a group. Nothing is fetched from an assigned partition before [`Consumer::seek`] names a position.
+    /// Joins a group. Nothing is fetched from an assigned partition before [`Consumer::seek`] names a position. Once this has returned,
+    /// [`is_replaced`](Log::is_replaced) finds this life of the member, whoever asks.
     ///
     /// # Errors
     /// [`UnknownTopic`](crate::Error::UnknownTopic); [`Refused`](crate::Error::Refused) when the topics' partition counts differ.
     fn subscribe(&self, subscription: &Subscription) -> Result<Consumer>;
+
+    /// True if `member` lives in the group in another life than `membership`. A worker whose transactional id was fenced asks for it once
+    /// it has left the group: a newer instance must have taken its place, or the log itself has ended a transaction that was
+    /// open for too long (Kafka does, behind a process that stands still). Where only a newer holder can fence an id, the answer is yes.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn is_replaced(&self, group: &str, membership: Option<&Membership>, member: &str) -> Result<bool> {
+        let _ = (group, membership, member);
+        Ok(true)
+    }
 
     /// A consumer without a group: it reads the partitions it is told to [`seek`](Consumer::seek) in.
     ///

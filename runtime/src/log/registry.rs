@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::compatibility;
 use crate::error::Result;
 
 /// The id a schema is registered under: bytes 1 to 4 of every framed value.
@@ -18,6 +19,19 @@ impl fmt::Display for SchemaId {
 #[must_use]
 pub fn subject_of_value(topic: &str) -> String {
     format!("{topic}-value")
+}
+
+/// How a schema stands to a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is one of its versions.
+    Registered(SchemaId),
+    /// It is none of its versions and can read every one of them: it may be registered.
+    Compatible,
+    /// The subject has no versions: it may be registered.
+    Missing,
+    /// It cannot become a version, and why.
+    Incompatible(String),
 }
 
 /// Registers and looks up schemas. The embedded home keeps them in the log's own database.
@@ -40,6 +54,14 @@ pub trait SchemaRegistry: Send + Sync {
     /// # Errors
     /// As [`schema`](SchemaRegistry::schema).
     fn versions(&self, subject: &str) -> Result<Vec<(SchemaId, String)>>;
+
+    /// How `schema` stands to `subject`; changes nothing.
+    ///
+    /// # Errors
+    /// As [`schema`](SchemaRegistry::schema), and [`Refused`](crate::Error::Refused) when `schema` is no Avro schema.
+    fn check(&self, subject: &str, schema: &str) -> Result<Standing> {
+        compatibility::standing(subject, schema, &self.versions(subject)?)
+    }
 
     /// Every subject.
     ///

@@ -3,15 +3,16 @@
 //! A run has a number, kept in every task's changelog with the ends of its inputs. Processes that resume or join a run find the
 //! number there; one that starts after a run was finished by all tasks begins the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_stream::StreamExt;
 
-use super::Worker;
+use super::{Worker, ended};
 use crate::changelog::{BoundedRun, progress_of};
-use crate::error::Result;
-use crate::log::{Log, Offset, TopicPartition, read_range};
+use crate::error::{Reaction, Result};
+use crate::log::{Chunk, Consumer, Event, Log, Offset, TopicPartition};
 use crate::task::Phase;
 use crate::topology::Topology;
 
@@ -21,25 +22,59 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How far before a changelog's end the last whole commit is looked for at first.
 const TAIL_OFFSETS: i64 = 8;
 
+/// What is fetched ahead of a tail: a few blocks.
+const TAIL_BYTES: usize = 256 * 1024;
+
 impl Worker<'_> {
-    /// True when every task of the application has ended its part of this run, here or elsewhere.
+    /// True when every task of the application has ended its part of this run, here or elsewhere. A log that cannot tell just now is
+    /// asked again: nothing is lost by ending later.
     pub(super) async fn everything_is_done(&mut self) -> Result<bool> {
-        let Some(run) = self.plan.bounded.as_ref().map(|run| run.number) else { return Ok(false) };
+        let Some(run) = self.run.as_ref().map(|run| run.number) else { return Ok(false) };
         let here_is_done =
             self.tasks.values().all(|hosted| hosted.task.phase() == Phase::Ended && !hosted.touched);
-        if !here_is_done {
+        let checked = self.others.checked.is_some_and(|at| at.elapsed() < CHECK_INTERVAL);
+        if !here_is_done || checked || !self.questions.is_due() {
             return Ok(false);
         }
-        if self.checked_others.is_some_and(|at| at.elapsed() < CHECK_INTERVAL) {
-            return Ok(false);
+        self.others.checked = Some(Instant::now());
+        let elsewhere = (0..self.plan.partitions).filter(|number| !self.tasks.contains_key(number));
+        match self.others.are_done(self.log.as_ref(), &self.plan.app, run, elsewhere).await {
+            Err(error) if error.reaction() == Reaction::Retry => {
+                self.questions.failed(&error);
+                Ok(false)
+            }
+            answer => answer,
         }
-        self.checked_others = Some(Instant::now());
-        for number in (0..self.plan.partitions).filter(|number| !self.tasks.contains_key(number)) {
-            let last = last_run(self.log.as_ref(), &self.plan.app, number).await?;
+    }
+}
+
+/// What is known of the tasks that are hosted elsewhere.
+#[derive(Default)]
+pub(super) struct Others {
+    checked: Option<Instant>,
+    /// Those that have ended their part of the run; they never begin it again.
+    done: BTreeSet<u32>,
+    tails: Tails,
+}
+
+impl Others {
+    async fn are_done(
+        &mut self,
+        log: &dyn Log,
+        app: &str,
+        run: u64,
+        numbers: impl Iterator<Item = u32>,
+    ) -> Result<bool> {
+        for number in numbers {
+            if self.done.contains(&number) {
+                continue;
+            }
+            let last = self.tails.last_run(log, app, number).await?;
             // A task that is in a later run has finished this one.
             if !last.is_some_and(|last| last.number > run || (last.number == run && last.done)) {
                 return Ok(false);
             }
+            self.done.insert(number);
         }
         Ok(true)
     }
@@ -54,7 +89,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn find(log: &dyn Log, topology: &Topology, partitions: u32) -> Result<Run> {
-        let number = run_number(log, topology.app(), partitions).await?;
+        let number = run_number(log, &mut Tails::default(), topology.app(), partitions).await?;
         let topics = log.topics()?;
         let read = |name: &str| topology.sources().iter().any(|source| source.topic == name);
         let mut ends = BTreeMap::new();
@@ -70,10 +105,10 @@ impl Run {
 }
 
 /// The number of the run to take part in: the latest one, unless all tasks have finished it or one has gone on without an end.
-async fn run_number(log: &dyn Log, app: &str, partitions: u32) -> Result<u64> {
+async fn run_number(log: &dyn Log, tails: &mut Tails, app: &str, partitions: u32) -> Result<u64> {
     let mut runs = Vec::new();
     for number in 0..partitions {
-        runs.push(last_run(log, app, number).await?.unwrap_or_default());
+        runs.push(tails.last_run(log, app, number).await?.unwrap_or_default());
     }
     let latest = runs.iter().map(|run| run.number).max().unwrap_or_default();
     let finished = runs.iter().all(|run| run.number == latest && (run.done || latest == 0));
@@ -81,26 +116,65 @@ async fn run_number(log: &dyn Log, app: &str, partitions: u32) -> Result<u64> {
     Ok(if finished || left { latest + 1 } else { latest })
 }
 
-/// The bounded run a task is in or was in last, read from the tail of its changelog.
-async fn last_run(log: &dyn Log, app: &str, number: u32) -> Result<Option<BoundedRun>> {
-    let changelog = TopicPartition::new(Topology::changelog_of(app), number);
-    let mut back = TAIL_OFFSETS;
-    loop {
-        let ends = log.watermarks(&changelog)?;
-        let from = ends.low.max(Offset(ends.high.0 - back));
-        let mut progress = None;
-        read_range(log, &changelog, from, ends.high, |chunk| {
-            for record in chunk.records() {
-                let found = progress_of(&record.coordinates(), record.value().unwrap_or_default())?;
-                progress = found.or_else(|| progress.take());
+/// Reads the ends of changelogs, all by one reader: on Kafka each is a client with connections of its own.
+#[derive(Default)]
+struct Tails {
+    reader: Option<Consumer>,
+}
+
+impl Tails {
+    /// The bounded run a task is in or was in last.
+    async fn last_run(&mut self, log: &dyn Log, app: &str, number: u32) -> Result<Option<BoundedRun>> {
+        let changelog = TopicPartition::new(Topology::changelog_of(app), number);
+        let mut back = TAIL_OFFSETS;
+        loop {
+            let ends = log.watermarks(&changelog)?;
+            let from = ends.low.max(Offset(ends.high.0 - back));
+            let mut progress = None;
+            self.read(log, &changelog, from, ends.high, |chunk| {
+                for record in chunk.records() {
+                    let found = progress_of(&record.coordinates(), record.value().unwrap_or_default())?;
+                    progress = found.or_else(|| progress.take());
+                }
+                Ok(())
+            })
+            .await?;
+            if progress.is_some() || from == ends.low {
+                return Ok(progress.and_then(|progress| progress.bounded));
             }
-            Result::Ok(())
-        })
-        .await?;
-        if progress.is_some() || from == ends.low {
-            return Ok(progress.and_then(|progress| progress.bounded));
+            back *= 8;
         }
-        back *= 8;
+    }
+
+    async fn read(
+        &mut self,
+        log: &dyn Log,
+        partition: &TopicPartition,
+        from: Offset,
+        to: Offset,
+        mut take: impl FnMut(&Chunk) -> Result<()>,
+    ) -> Result<()> {
+        // Put back at the end: a reader that has failed is of no more use.
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => log.reader(TAIL_BYTES)?,
+        };
+        reader.seek(partition.clone(), from);
+        let mut position = from;
+        while position < to {
+            let event = reader.next().await.unwrap_or_else(|| Err(ended()))?;
+            // What was under way of another tail, or of this one from another position, is not meant.
+            if let Event::Chunk(chunk) = event
+                && chunk.partition == *partition
+                && chunk.from == position
+            {
+                take(&chunk)?;
+                position = chunk.next;
+            }
+        }
+        reader.release(vec![partition.clone()]);
+        self.reader = Some(reader);
+        Ok(())
     }
 }
 
@@ -133,7 +207,7 @@ mod tests {
             producer.send(&mut outgoing).unwrap();
             producer.commit(None).unwrap();
         }
-        run_number(&log, "app", 3).await.unwrap()
+        run_number(&log, &mut Tails::default(), "app", 3).await.unwrap()
     }
 
     #[tokio::test]

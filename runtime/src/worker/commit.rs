@@ -2,7 +2,9 @@
 
 use super::Worker;
 use crate::error::{Error, Reaction, Result};
-use crate::log::{GroupOffsets, Offset, TopicPartition};
+use crate::fault_point;
+use crate::log::{Coordinates, GroupOffsets, Offset, TopicPartition};
+use crate::patience::with_causes;
 
 /// How much output is gathered before it is handed to the producer: enough to make the hand-over cheap.
 pub(super) const SEND_BYTES: usize = 256 * 1024;
@@ -13,11 +15,34 @@ pub(super) const TRANSACTION_BYTES: usize = 4 << 20;
 impl Worker<'_> {
     pub(super) fn send(&mut self) -> Result<()> {
         self.open_bytes += self.outgoing.size_bytes();
-        self.producer.send(&mut self.outgoing)
+        self.producer.as_mut().ok_or_else(no_producer)?.send(&mut self.outgoing)
     }
 
     /// Commits what the tasks did since the last commit: outputs, changelog blocks, offsets. Does nothing when nothing happened.
     pub(super) fn commit(&mut self) -> Result<()> {
+        match self.try_commit() {
+            Ok(committed) => self.trim(committed),
+            Err(error) => self.commit_failed(error),
+        }
+    }
+
+    /// Commits before the end. What the log does not take now is done again at the next start: it cannot be waited for.
+    pub(super) fn last_commit(&mut self) -> Result<()> {
+        match self.try_commit() {
+            Ok(committed) => self.trim(committed),
+            Err(error) if error.reaction() == Reaction::Stop => Err(error),
+            Err(error) => {
+                let (id, error) = (self.transactional_id(), with_causes(&error));
+                self.options.notice.say(format_args!(
+                    "`{id}` stops without its last commit: {error}; what it held is done again at the next start"
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    /// The transaction; what it makes superfluous in the changelogs.
+    fn try_commit(&mut self) -> Result<Vec<Coordinates>> {
         let mut offsets: Vec<(TopicPartition, Offset)> = Vec::new();
         let mut committed = Vec::new();
         for (number, hosted) in &mut self.tasks {
@@ -28,19 +53,21 @@ impl Worker<'_> {
             }
         }
         if committed.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let offsets = GroupOffsets {
             group: self.plan.app.clone(),
             membership: self.group.membership().cloned(),
             offsets,
         };
-        let outcome = self.send().and_then(|()| self.producer.commit(Some(&offsets)));
+        let sent = self.send();
         self.open_bytes = 0;
-        let receipt = match outcome {
-            Ok(receipt) => receipt,
-            Err(error) => return self.commit_failed(error),
-        };
+        sent?;
+        fault_point::reached("after-produce-before-commit");
+        let receipt = self.producer.as_mut().ok_or_else(no_producer)?.commit(Some(&offsets))?;
+        fault_point::reached("after-commit");
+        self.patience.succeeded();
+        let mut superfluous = Vec::new();
         for number in committed {
             let Some(hosted) = self.tasks.get_mut(&number) else { continue };
             hosted.touched = false;
@@ -48,29 +75,43 @@ impl Worker<'_> {
             let first = first.ok_or_else(|| {
                 Error::Defect(format!("a commit of task `{number}` wrote no changelog block"))
             })?;
-            if let Some(before) = hosted.task.committed(*first) {
-                match self.log.trim(&before.partition, before.offset) {
-                    // The next cycle trims as well.
-                    Err(error) if error.reaction() == Reaction::Retry => {}
-                    outcome => outcome?,
-                }
+            superfluous.extend(hosted.task.committed(*first));
+        }
+        Ok(superfluous)
+    }
+
+    fn trim(&self, superfluous: Vec<Coordinates>) -> Result<()> {
+        for before in superfluous {
+            match self.log.trim(&before.partition, before.offset) {
+                // The next cycle trims as well. Nor are the others asked for: each might be long in failing.
+                Err(error) if error.reaction() == Reaction::Retry => break,
+                outcome => outcome?,
             }
         }
         Ok(())
     }
 
-    /// A newer holder of our own id ends this worker. Any other failure that is not final sends the tasks back to what is committed:
-    /// those the group has given away meanwhile are reported as lost by the consumer.
+    /// A fence on our own id ends this session: whether a newer holder is behind it is asked then. Any other failure that is not final sends
+    /// the tasks back to what is committed: those the group has given away meanwhile are reported as lost by the consumer. Commits that
+    /// fail one after the other end the session too: between sessions there is time, and the tasks are not restored for nothing.
     fn commit_failed(&mut self, error: Error) -> Result<()> {
-        let replaced = matches!(&error, Error::Fenced { who, .. } if *who == self.transactional_id());
+        let own_id = matches!(&error, Error::Fenced { who, .. } if *who == self.transactional_id());
         match error.reaction() {
             Reaction::Stop => Err(error),
-            Reaction::Release if replaced => Err(error),
-            Reaction::Release | Reaction::Retry => self.abort(),
+            Reaction::Release if own_id => Err(error),
+            Reaction::Release => self.abort(),
+            Reaction::Retry | Reaction::Restore if self.patience.is_failing() => Err(error),
+            Reaction::Retry => {
+                self.patience.failed(&error);
+                self.abort()
+            }
             Reaction::Restore => {
+                self.patience.failed(&error);
                 // Opening the id again fences a request that is still on its way (law 8). Only here: opened for any other
-                // reason, it would fence the newer instance that may have taken our place.
-                self.producer = self.log.producer(&self.transactional_id())?;
+                // reason, it would fence the newer instance that may have taken our place. If it cannot be opened, the session
+                // ends, and the next one opens it before all else.
+                self.producer = None;
+                self.producer = Some(self.log.producer(&self.transactional_id())?);
                 self.back_to_committed()
             }
         }
@@ -78,7 +119,8 @@ impl Worker<'_> {
 
     /// Gives up the open transaction: every task it holds something of goes back to what is committed.
     pub(super) fn abort(&mut self) -> Result<()> {
-        self.producer.abort()?;
+        fault_point::reached("in-abort");
+        self.producer.as_mut().ok_or_else(no_producer)?.abort()?;
         self.back_to_committed()
     }
 
@@ -92,4 +134,8 @@ impl Worker<'_> {
         }
         Ok(())
     }
+}
+
+fn no_producer() -> Error {
+    Error::Defect("the worker has no producer".to_owned())
 }

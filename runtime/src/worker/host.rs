@@ -1,12 +1,14 @@
 //! Hosting tasks: from assignment over restore to processing, and back when the group wants them elsewhere.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::commit::{SEND_BYTES, TRANSACTION_BYTES};
 use super::{Hosted, Worker};
-use crate::error::{Error, Result};
+use crate::error::{Error, Reaction, Result};
+use crate::fault_point;
 use crate::log::{Chunk, Offset, TopicPartition, Watermarks};
 use crate::processor::Routes;
 use crate::task::{Input, Phase, Task, TaskParts};
@@ -22,7 +24,9 @@ impl Worker<'_> {
 
     /// Commits, then lets go: until the release the group still counts these as ours.
     pub(super) fn revoked(&mut self, partitions: Vec<TopicPartition>) -> Result<()> {
+        fault_point::reached("in-revocation-before-commit");
         self.commit()?;
+        fault_point::reached("in-revocation-after-commit");
         for number in numbers(&partitions) {
             self.forget(number);
         }
@@ -33,6 +37,15 @@ impl Worker<'_> {
     /// What is not committed will be done by another: a transaction that holds some of it must not be committed.
     pub(super) fn lost(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         let lost = numbers(partitions);
+        if !lost.is_empty() {
+            let listed: Vec<String> = lost.iter().map(u32::to_string).collect();
+            self.options.notice.say(format_args!(
+                "`{}` lost its tasks {}: it was silent for longer than its session timeout, or another process has taken its \
+                 name; what it had not committed is done by whoever has them now",
+                self.transactional_id(),
+                listed.join(", ")
+            ));
+        }
         let touched = lost.iter().any(|number| self.tasks.get(number).is_some_and(|hosted| hosted.touched));
         for number in lost {
             self.forget(number);
@@ -44,6 +57,11 @@ impl Worker<'_> {
         let Some(hosted) = self.tasks.remove(&number) else { return };
         self.options.status.remove(number);
         self.side.release(vec![hosted.task.changelog_partition()]);
+    }
+
+    /// A session that was cut short: what it showed of its tasks is no longer so.
+    pub(super) fn disappear(&self) {
+        self.tasks.keys().for_each(|number| self.options.status.remove(*number));
     }
 
     /// Builds the task anew and reads its changelog to where it ends now.
@@ -114,16 +132,30 @@ impl Worker<'_> {
         }
         hosted.task.restore(chunk, hosted.restored_to)?;
         hosted.restored_to = hosted.restored_to.max(chunk.next);
+        if !chunk.is_empty() {
+            fault_point::reached("in-restore");
+        }
         if hosted.restored_to < hosted.restore_end {
             return Ok(());
         }
-        let end = hosted.restored_to;
+        // The offsets first, then the end of the changelog: if these are somebody else's by now, because the group has given the task
+        // away and we have not heard of it yet, then what was committed with them stands before that end, and it is no contradiction.
+        let committed = self.log.committed(&self.plan.app)?;
+        let (end, high) = (hosted.restored_to, self.log.watermarks(&chunk.partition)?.high);
+        if end < high {
+            hosted.restore_end = high;
+            return Ok(());
+        }
         self.side.release(vec![chunk.partition.clone()]);
-        self.begin_processing(number, end)
+        self.begin_processing(number, end, &committed)
     }
 
-    fn begin_processing(&mut self, number: u32, changelog_end: Offset) -> Result<()> {
-        let committed = self.log.committed(&self.plan.app)?;
+    fn begin_processing(
+        &mut self,
+        number: u32,
+        changelog_end: Offset,
+        committed: &BTreeMap<TopicPartition, Offset>,
+    ) -> Result<()> {
         let inputs = self.tasks[&number].task.inputs();
         let marks = inputs.iter().map(|input| self.log.watermarks(input.partition()));
         let marks = marks.collect::<Result<Vec<Watermarks>>>()?;
@@ -131,7 +163,7 @@ impl Worker<'_> {
         let accept_errors = self.options.accept_errors;
         task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
         task.bootstrap_to(marks.iter().map(|marks| marks.high));
-        match &self.plan.bounded {
+        match &self.run {
             Some(run) => {
                 task.begin_bounded(run.number, |input| run.ends.get(input).copied().unwrap_or_default());
             }
@@ -141,6 +173,7 @@ impl Worker<'_> {
             refuse_gap(input, marks.low)?;
         }
         self.seek_inputs(number);
+        fault_point::reached("before-first-commit");
         // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
         self.commit()
     }
@@ -164,7 +197,9 @@ impl Worker<'_> {
 
     /// Lets every task process what it has, sending and committing as the bounds ask.
     pub(super) fn process(&mut self) -> Result<()> {
-        self.ask_for_tables()?;
+        if !self.ask_for_tables()? {
+            return Ok(());
+        }
         let mut numbers: Vec<u32> = self.tasks.keys().copied().collect();
         while !numbers.is_empty() {
             let mut more = Vec::new();
@@ -190,16 +225,27 @@ impl Worker<'_> {
     }
 
     /// A registration that was in the log before a stream record must be seen before it, although the two are fetched apart: asked for now,
-    /// after the record was fetched, the tables' ends cannot be too early.
-    fn ask_for_tables(&mut self) -> Result<()> {
+    /// after the record was fetched, the tables' ends cannot be too early. False if the log does not answer just now: then nothing may
+    /// be judged before a later tick.
+    fn ask_for_tables(&mut self) -> Result<bool> {
         for hosted in self.tasks.values_mut() {
             let tables: Vec<TopicPartition> = hosted.task.tables_to_ask_for().cloned().collect();
             for table in tables {
-                let high = self.log.watermarks(&table)?.high;
-                hosted.task.note_high_watermark(&table, high);
+                if !self.questions.is_due() {
+                    return Ok(false);
+                }
+                let marks = match self.log.watermarks(&table) {
+                    Err(error) if error.reaction() == Reaction::Retry => {
+                        self.questions.failed(&error);
+                        return Ok(false);
+                    }
+                    marks => marks?,
+                };
+                self.questions.succeeded();
+                hosted.task.note_high_watermark(&table, marks.high);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn stop_on_errors(&mut self, number: u32) -> Result<()> {

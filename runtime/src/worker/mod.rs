@@ -2,7 +2,8 @@
 //!
 //! Its loop has two halves. [`Worker::next`] only waits, over merged streams, and returns one [`Happening`]; [`Worker::apply`] decides and
 //! never waits for anything but the log. What a worker promises: everything a step did is committed in one transaction (law 7), and after
-//! a commit whose outcome is unknown the tasks it touched go back to what was committed, offsets and state alike (law 8).
+//! a commit whose outcome is unknown the tasks it touched go back to what was committed, offsets and state alike (law 8). A passing fault
+//! ends at most a session: see [`run`].
 //!
 //! A worker is not a promise of parallelism: start several, in one process or many, and the group spreads the tasks.
 #![allow(clippy::disallowed_methods, reason = "the shell around the pure core: it may read the clock")]
@@ -10,6 +11,7 @@
 mod bounded;
 mod commit;
 mod host;
+mod sessions;
 mod status;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,13 +21,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::IntervalStream;
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::{Stream, StreamExt, once};
 
+pub use sessions::run;
 pub use status::{StatusBoard, TaskStatus};
 
 use crate::avro::{Encoder, SchemaCache};
 use crate::error::{Error, Reaction, Result};
+use crate::fault_point;
 use crate::log::{Chunk, Consumer, Event, Log, Offset, Outgoing, Producer, Subscription, subject_of_value};
+use crate::notice::Notice;
+use crate::patience::Patience;
 use crate::task::{ErrorBudget, Task};
 use crate::topology::{TaskEnvironment, Topology};
 
@@ -52,6 +58,8 @@ pub struct WorkerOptions {
     pub accept_errors: bool,
     /// Where the worker shows how it is doing.
     pub status: StatusBoard,
+    /// Told what a user should know while it runs: faults that are tried again, tasks that were lost.
+    pub notice: Notice,
 }
 
 impl Default for WorkerOptions {
@@ -68,26 +76,7 @@ impl Default for WorkerOptions {
             error_budget: None,
             accept_errors: false,
             status: StatusBoard::default(),
-        }
-    }
-}
-
-/// Hosts tasks of `topology` on `log` until `stop` is ready or, with `until_end`, until the application's whole input is processed.
-///
-/// # Errors
-/// Whatever asks the process to stop; everything up to the last commit is safe, nothing after it is visible.
-pub async fn run(
-    log: Arc<dyn Log>,
-    topology: &Topology,
-    options: WorkerOptions,
-    stop: impl Future<Output = ()> + Send,
-) -> Result<()> {
-    let mut stop = Box::pin(stop);
-    let mut worker = Worker::start(log, topology, options).await?;
-    loop {
-        let happening = worker.next(&mut stop).await;
-        if worker.apply(happening).await? == Flow::Finish {
-            return Ok(());
+            notice: Notice::default(),
         }
     }
 }
@@ -123,39 +112,17 @@ struct Hosted {
     idle: Option<(Instant, Instant)>,
 }
 
-/// What is fixed when a worker starts.
+/// What is fixed when a worker first starts.
 struct Plan {
     app: String,
     partitions: u32,
     parameters: String,
     encoders: Vec<Arc<Encoder>>,
     sinks: Vec<(Arc<str>, u32)>,
-    /// The bounded run it takes part in.
-    bounded: Option<bounded::Run>,
 }
 
-struct Worker<'a> {
-    log: Arc<dyn Log>,
-    topology: &'a Topology,
-    options: WorkerOptions,
-    plan: Plan,
-    schemas: SchemaCache,
-    group: Consumer,
-    side: Consumer,
-    producer: Box<dyn Producer>,
-    ticks: IntervalStream,
-    outgoing: Outgoing,
-    /// Bytes sent since the last commit.
-    open_bytes: usize,
-    tasks: BTreeMap<u32, Hosted>,
-    /// Chunks with a schema id that the registry could not be asked for yet, and those that came behind them. Bounded by the
-    /// credits they hold.
-    parked: VecDeque<Chunk>,
-    checked_others: Option<Instant>,
-}
-
-impl<'a> Worker<'a> {
-    async fn start(log: Arc<dyn Log>, topology: &'a Topology, options: WorkerOptions) -> Result<Worker<'a>> {
+impl Plan {
+    fn make(log: &dyn Log, topology: &Topology) -> Result<Plan> {
         let topics = log.topics()?;
         let partitions = topology.validate(&topics)?;
         log.create_topics(&Topology::own_topics(topology.app(), partitions))?;
@@ -168,58 +135,106 @@ impl<'a> Worker<'a> {
             let found = found.ok_or_else(|| Error::UnknownTopic(sink.topic.clone()))?;
             sinks.push((Arc::from(sink.topic.as_str()), found.partitions));
         }
-        let bounded = match options.until_end {
-            true => Some(bounded::Run::find(log.as_ref(), topology, partitions).await?),
-            false => None,
-        };
-        let plan = Plan {
-            app: topology.app().to_owned(),
-            partitions,
-            parameters: topology.parameters_line(),
-            encoders,
-            sinks,
-            bounded,
-        };
-        Worker::join(log, topology, options, plan)
+        let (app, parameters) = (topology.app().to_owned(), topology.parameters_line());
+        Ok(Plan { app, partitions, parameters, encoders, sinks })
     }
+}
 
+/// One session of a worker.
+struct Worker<'a> {
+    log: Arc<dyn Log>,
+    topology: &'a Topology,
+    options: &'a WorkerOptions,
+    plan: Arc<Plan>,
+    /// The bounded run it takes part in.
+    run: Option<Arc<bounded::Run>>,
+    /// How sessions bear faults: a commit is what shows that one got on.
+    patience: &'a mut Patience,
+    /// How this session bears that the log does not answer a question that can wait, or the registry one.
+    questions: Patience,
+    registry: Patience,
+    schemas: SchemaCache,
+    /// Dropped before the membership: whoever takes over the tasks should not have to wait for the end of the open transaction. It is
+    /// missing only while it is opened anew.
+    producer: Option<Box<dyn Producer>>,
+    group: Consumer,
+    side: Consumer,
+    ticks: IntervalStream,
+    outgoing: Outgoing,
+    /// Bytes sent since the last commit.
+    open_bytes: usize,
+    tasks: BTreeMap<u32, Hosted>,
+    /// Chunks with a schema id that the registry could not be asked for yet, and those that came behind them. Bounded by the
+    /// credits they hold.
+    parked: VecDeque<Chunk>,
+    others: bounded::Others,
+}
+
+impl<'a> Worker<'a> {
     fn join(
         log: Arc<dyn Log>,
         topology: &'a Topology,
-        options: WorkerOptions,
-        plan: Plan,
+        options: &'a WorkerOptions,
+        plan: Arc<Plan>,
+        patience: &'a mut Patience,
     ) -> Result<Worker<'a>> {
         use crate::topology::SourceKind;
         let id = format!("{}.{}.{}", plan.app, options.instance, options.worker);
-        // First the producer: it ends a former self under the same id before that could commit again.
-        let producer = log.producer(&id)?;
         let grouped = topology.sources().iter().filter(|source| source.kind != SourceKind::Broadcast);
         let group = log.subscribe(&Subscription {
             group: plan.app.clone(),
-            member: id,
+            member: id.clone(),
             topics: grouped.map(|source| source.topic.clone()).collect(),
             session_timeout_ms: options.session_timeout.as_millis().try_into().unwrap_or(u64::MAX),
             buffer_bytes: options.buffer_bytes,
         })?;
+        fault_point::reached("joined-before-producer-opened");
+        // Behind the join: a former self that is fenced by this looks into the group for whoever took its place, and must find us there,
+        // or it would take itself for the only one and fence us in turn. Before anything is read: opening the id ends a transaction that
+        // a former self left open and waits for one that is about to be committed, so that what is read next is final (law 8).
+        // Between the two that former self may commit once more. It does so whole, before anything is read here, or not at all: once
+        // another member owns its tasks, the group refuses its offsets.
+        let producer = log.producer(&id)?;
         let side = log.reader(options.buffer_bytes)?;
-        let mut ticks: Interval = tokio::time::interval(options.commit_interval);
+        let bearing = || Patience::new(format!("`{id}`"), options.notice.clone());
+        let first_tick = Instant::now() + options.commit_interval;
+        let mut ticks: Interval = tokio::time::interval_at(first_tick, options.commit_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Worker {
             log,
             topology,
             options,
             plan,
+            run: None,
+            patience,
+            questions: bearing(),
+            registry: bearing(),
             schemas: SchemaCache::new(),
+            producer: Some(producer),
             group,
             side,
-            producer,
             ticks: IntervalStream::new(ticks),
             outgoing: Outgoing::default(),
             open_bytes: 0,
             tasks: BTreeMap::new(),
             parked: VecDeque::new(),
-            checked_others: None,
+            others: bounded::Others::default(),
         })
+    }
+
+    async fn work(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Result<()> {
+        loop {
+            let happening = self.next(stop).await;
+            let flow = tokio::select! {
+                biased;
+                flow = self.apply(happening) => flow?,
+                // It waits for nothing but answers of the log, which may be long in coming.
+                () = &mut *stop => self.stop()?,
+            };
+            if flow == Flow::Finish {
+                return Ok(());
+            }
+        }
     }
 
     fn transactional_id(&self) -> String {
@@ -234,8 +249,9 @@ impl<'a> Worker<'a> {
     async fn next(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Happening {
         let stop = FutureStream(stop).map(|()| Happening::Stop);
         let ticks = (&mut self.ticks).map(|_| Happening::Tick);
-        let side = (&mut self.side).map(Happening::Side);
-        let group = (&mut self.group).map(Happening::Group);
+        // Without its thread a consumer would be silent for ever, and so would we.
+        let side = (&mut self.side).chain(once(()).map(|()| Err(ended()))).map(Happening::Side);
+        let group = (&mut self.group).chain(once(()).map(|()| Err(ended()))).map(Happening::Group);
         let mut merged = stop.merge(ticks.merge(side.merge(group)));
         merged.next().await.unwrap_or(Happening::Stop)
     }
@@ -254,11 +270,7 @@ impl<'a> Worker<'a> {
                 }
             }
             Happening::Tick => return self.tick().await,
-            Happening::Stop => {
-                self.commit()?;
-                self.show_status();
-                return Ok(Flow::Finish);
-            }
+            Happening::Stop => return self.stop(),
         }
         Ok(Flow::Continue)
     }
@@ -269,10 +281,13 @@ impl<'a> Worker<'a> {
         self.process()?;
         self.commit()?;
         self.show_status();
-        if self.plan.bounded.is_some() && self.everything_is_done().await? {
-            return Ok(Flow::Finish);
-        }
-        Ok(Flow::Continue)
+        Ok(if self.everything_is_done().await? { Flow::Finish } else { Flow::Continue })
+    }
+
+    fn stop(&mut self) -> Result<Flow> {
+        self.last_commit()?;
+        self.show_status();
+        Ok(Flow::Finish)
     }
 
     fn take_side(&mut self, chunk: Chunk) -> Result<()> {
@@ -291,14 +306,21 @@ impl<'a> Worker<'a> {
     }
 
     /// Hands chunks to their tasks, once their schemas are known: the pure core does no IO. A registry out of reach is asked again at
-    /// the next tick, and meanwhile everything else goes on: a passing fault is never taken for a bad record.
+    /// a later tick, and meanwhile everything else goes on: a passing fault is never taken for a bad record.
     fn take_parked(&mut self) -> Result<()> {
         while let Some(chunk) = self.parked.front() {
             for id in self.schemas.missing_ids(chunk) {
+                if !self.registry.is_due() {
+                    return Ok(());
+                }
                 match self.schemas.resolve(id, self.log.registry()) {
-                    Err(error) if error.reaction() == Reaction::Retry => return Ok(()),
+                    Err(error) if error.reaction() == Reaction::Retry => {
+                        self.registry.failed(&error);
+                        return Ok(());
+                    }
                     outcome => outcome?,
                 }
+                self.registry.succeeded();
             }
             let Some(chunk) = self.parked.pop_front() else { break };
             let chunk = Arc::new(chunk);
@@ -307,6 +329,10 @@ impl<'a> Worker<'a> {
         }
         Ok(())
     }
+}
+
+fn ended() -> Error {
+    Error::Defect("the consumer's thread has ended".to_owned())
 }
 
 /// A future as a stream of one item: what a merge can wait for.

@@ -2,13 +2,15 @@
 //! shows as a gap or a repetition.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate_runtime::log::embedded::EmbeddedLog;
 use tidegate_runtime::log::{
     Chunk, Cleanup, Event, Log, Offset, Outgoing, RecordRef, TopicPartition, TopicSpec, partition_for,
 };
+use tidegate_runtime::notice::Notice;
 use tidegate_runtime::processor::{Context, Processor};
 use tidegate_runtime::store::{KeyValueStore, Store};
 use tidegate_runtime::time::EventTime;
@@ -19,6 +21,7 @@ use tidegate_runtime::{BadRecord, Reason, Result};
 pub(crate) const PARTITIONS: u32 = 4;
 
 struct Counting {
+    seen: Arc<AtomicU64>,
     counts: KeyValueStore<Vec<u8>, u64>,
 }
 
@@ -34,6 +37,7 @@ impl Processor for Counting {
             return Err(BadRecord::new(Reason::Rule, "it says `bad`"));
         }
         context.observe(record.time());
+        self.seen.fetch_add(1, Ordering::SeqCst);
         let count = self.counts.get(&key.to_vec()).copied().unwrap_or_default() + 1;
         self.counts.put(key.to_vec(), count);
         context.forward(0, record.time(), key, &count.to_be_bytes());
@@ -50,8 +54,14 @@ impl Processor for Counting {
 }
 
 pub(crate) fn topology() -> Topology {
-    Topology::new("counting", "count", &["counts"], |_| {
-        Box::new(Counting { counts: KeyValueStore::new("counts") })
+    observed(&Arc::default())
+}
+
+/// The same, counting in `seen` what is processed, committed or not.
+pub(crate) fn observed(seen: &Arc<AtomicU64>) -> Topology {
+    let seen = seen.clone();
+    Topology::new("counting", "count", &["counts"], move |_| {
+        Box::new(Counting { seen: seen.clone(), counts: KeyValueStore::new("counts") })
     })
     .source(Source::stream("words"))
     .sink("counts", r#""bytes""#)
@@ -128,11 +138,17 @@ impl Place {
     pub(crate) fn read(&self, topic: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut found = Vec::new();
         for partition in 0..PARTITIONS {
-            for chunk in self.chunks(&TopicPartition::new(topic, partition)) {
-                found.extend(chunk.records().map(|record| {
-                    (record.key().unwrap_or_default().to_vec(), record.value().unwrap_or_default().to_vec())
-                }));
-            }
+            found.extend(self.read_partition(&TopicPartition::new(topic, partition)));
+        }
+        found
+    }
+
+    pub(crate) fn read_partition(&self, partition: &TopicPartition) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut found = Vec::new();
+        for chunk in self.chunks(partition) {
+            found.extend(chunk.records().map(|record| {
+                (record.key().unwrap_or_default().to_vec(), record.value().unwrap_or_default().to_vec())
+            }));
         }
         found
     }
@@ -157,6 +173,26 @@ impl Place {
             reader = self.log.reader(64 << 20).unwrap();
         }
         chunks
+    }
+}
+
+/// What was said to the user.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    pub(crate) fn notice(&self) -> Notice {
+        let told = self.0.clone();
+        Notice::new(move |line| told.lock().unwrap().push(line.to_owned()))
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// How many lines hold `part`.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.lines().iter().filter(|line| line.contains(part)).count()
     }
 }
 

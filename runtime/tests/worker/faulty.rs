@@ -1,15 +1,16 @@
 //! A log that fails when told to: the test double behind the [`Log`] interface.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
 use tidegate_runtime::log::{
-    Consumer, GroupInfo, GroupOffsets, Log, Offset, Outgoing, Producer, Receipt, SchemaId, SchemaRegistry,
-    Subscription, TopicInfo, TopicPartition, TopicSpec, Watermarks,
+    Command, Consumer, GroupInfo, GroupOffsets, Log, Membership, Notice, Offset, Outgoing, Producer, Receipt,
+    SchemaId, SchemaRegistry, Subscription, TopicInfo, TopicPartition, TopicSpec, Watermarks,
 };
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{Error, Result};
+use tokio_stream::StreamExt;
 
 /// What happens to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,21 +23,121 @@ pub(crate) enum Fault {
     Transient,
 }
 
-/// Every `each`-th commit meets `fault`.
+/// What else may fail for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    Topics,
+    Register,
+    Schema,
+    Subscribe,
+    /// Opening a transactional id.
+    Open,
+    Reader,
+    Watermarks,
+    Committed,
+    /// A commit that may be tried again.
+    Commit,
+    IsReplaced,
+    /// An event of a group's consumer, whose thread ends with it.
+    GroupEvent,
+    /// The same of a consumer without a group.
+    ReaderEvent,
+}
+
+/// Calls that pass, and then calls that fail.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outage {
+    passing: u64,
+    failing: u64,
+    met: u64,
+}
+
+/// Every commit of a number divisible by `each` meets a fault, and whatever else is told to [`fail`](FaultyLog::fail) does.
 pub(crate) struct FaultyLog {
-    pub(crate) inner: Arc<dyn Log>,
-    pub(crate) fault: Fault,
-    pub(crate) each: u64,
-    pub(crate) commits: Arc<AtomicU64>,
-    pub(crate) faults: Arc<AtomicU64>,
+    inner: Arc<dyn Log>,
+    commits: Option<(Fault, u64)>,
+    /// What [`Log::is_replaced`] answers.
+    pub(crate) replaced: AtomicBool,
+    /// Happens while the group's offsets are asked for, the next time.
+    pub(crate) meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    commits: AtomicU64,
+    opened: AtomicU64,
+    outages: Mutex<BTreeMap<Call, Outage>>,
+    /// A commit's outcome is unknown, and its transactional id was not opened again.
+    is_unsettled: AtomicBool,
+}
+
+impl FaultyLog {
+    pub(crate) fn new(inner: &Arc<dyn Log>) -> Arc<FaultyLog> {
+        FaultyLog::with_commits(inner, None)
+    }
+
+    pub(crate) fn failing_commits(inner: &Arc<dyn Log>, fault: Fault, each: u64) -> Arc<FaultyLog> {
+        FaultyLog::with_commits(inner, Some((fault, each)))
+    }
+
+    fn with_commits(inner: &Arc<dyn Log>, commits: Option<(Fault, u64)>) -> Arc<FaultyLog> {
+        let (inner, replaced, shared) = (inner.clone(), AtomicBool::new(true), Arc::default());
+        Arc::new(FaultyLog { inner, commits, replaced, meanwhile: Mutex::default(), shared })
+    }
+
+    pub(crate) fn as_log(self: &Arc<FaultyLog>) -> Arc<dyn Log> {
+        self.clone()
+    }
+
+    /// Lets `passing` more of these calls pass and fails `failing` after them.
+    pub(crate) fn fail(&self, call: Call, passing: u64, failing: u64) {
+        let mut outages = self.shared.outages.lock().unwrap();
+        let met = outages.get(&call).map_or(0, |outage| outage.met);
+        outages.insert(call, Outage { passing, failing, met });
+    }
+
+    /// How many of these calls have failed.
+    pub(crate) fn met(&self, call: Call) -> u64 {
+        self.shared.outages.lock().unwrap().get(&call).map_or(0, |outage| outage.met)
+    }
+
+    /// How often a transactional id was opened.
+    pub(crate) fn opened(&self) -> u64 {
+        self.shared.opened.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::SeqCst)
+    }
+}
+
+impl Shared {
+    fn ask(&self, call: Call) -> Result<()> {
+        if let Call::Watermarks | Call::Committed = call {
+            let unsettled = self.is_unsettled.load(Ordering::SeqCst);
+            assert!(!unsettled, "{call:?} before the id of an unknown outcome was opened again (law 8)");
+        }
+        let mut outages = self.outages.lock().unwrap();
+        let Some(outage) = outages.get_mut(&call) else { return Ok(()) };
+        if outage.passing > 0 {
+            outage.passing -= 1;
+            return Ok(());
+        }
+        if outage.failing == 0 {
+            return Ok(());
+        }
+        outage.failing -= 1;
+        outage.met += 1;
+        Err(Error::Transient { what: format!("{call:?} is out of reach"), cause: "test".into() })
+    }
 }
 
 struct FaultyProducer {
     inner: Box<dyn Producer>,
-    fault: Fault,
-    each: u64,
-    commits: Arc<AtomicU64>,
-    faults: Arc<AtomicU64>,
+    transactional_id: String,
+    commits: Option<(Fault, u64)>,
+    shared: Arc<Shared>,
     /// After an unknown outcome a producer must not be used again.
     spent: bool,
 }
@@ -49,40 +150,108 @@ impl Producer for FaultyProducer {
 
     fn commit(&mut self, offsets: Option<&GroupOffsets>) -> Result<Receipt> {
         assert!(!self.spent, "a producer was used after an unknown outcome");
-        let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
-        if !number.is_multiple_of(self.each) {
-            return self.inner.commit(offsets);
-        }
-        self.faults.fetch_add(1, Ordering::SeqCst);
-        match self.fault {
-            Fault::AnswerLost => {
+        self.shared.ask(Call::Commit)?;
+        let number = self.shared.commits.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.commits.filter(|(_, each)| number.is_multiple_of(*each)).map(|(fault, _)| fault) {
+            None => return self.inner.commit(offsets),
+            Some(Fault::AnswerLost) => {
                 self.inner.commit(offsets)?;
             }
-            Fault::RequestLost => self.inner.abort()?,
-            Fault::Transient => {
+            Some(Fault::RequestLost) => self.inner.abort()?,
+            Some(Fault::Transient) => {
                 self.inner.abort()?;
                 return Err(Error::Transient { what: "a passing fault".to_owned(), cause: "test".into() });
             }
         }
         self.spent = true;
-        Err(Error::UnknownOutcome { transactional_id: "test".to_owned(), cause: "test".into() })
+        self.shared.is_unsettled.store(true, Ordering::SeqCst);
+        let transactional_id = self.transactional_id.clone();
+        Err(Error::UnknownOutcome { transactional_id, cause: "test".into() })
     }
 
     fn abort(&mut self) -> Result<()> {
+        assert!(!self.spent, "a producer was used after an unknown outcome");
         self.inner.abort()
     }
 }
 
+/// Hands on what `inner` reports, until an event is told to fail: that error is its last word.
+fn breaking(inner: Consumer, call: Call, shared: Arc<Shared>) -> Consumer {
+    let (commands, received) = mpsc::channel();
+    let (events, receiver) = tokio::sync::mpsc::channel(64);
+    let bell = Arc::new(tokio::sync::Notify::new());
+    let rung = bell.clone();
+    let membership = inner.membership().cloned();
+    let thread = std::thread::spawn(move || {
+        let mut inner = inner;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    event = inner.next() => {
+                        let event = event.unwrap().and_then(|event| shared.ask(call).map(|()| event));
+                        let is_over = event.is_err();
+                        if events.send(event.map(Notice::Event)).await.is_err() || is_over {
+                            return;
+                        }
+                    }
+                    () = rung.notified() => {
+                        while let Ok(command) = received.try_recv() {
+                            match command {
+                                Command::Seek(partition, offset) => inner.seek(partition, offset),
+                                Command::Release(partitions) => inner.release(partitions),
+                                Command::Close => return,
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    });
+    Consumer::new(receiver, commands, move || bell.notify_one(), membership, thread)
+}
+
 impl Log for FaultyLog {
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
+        self.shared.ask(Call::Open)?;
+        let inner = self.inner.producer(transactional_id)?;
+        self.shared.is_unsettled.store(false, Ordering::SeqCst);
+        self.shared.opened.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(FaultyProducer {
-            inner: self.inner.producer(transactional_id)?,
-            fault: self.fault,
-            each: self.each,
-            commits: self.commits.clone(),
-            faults: self.faults.clone(),
+            inner,
+            transactional_id: transactional_id.to_owned(),
+            commits: self.commits,
+            shared: self.shared.clone(),
             spent: false,
         }))
+    }
+
+    fn subscribe(&self, subscription: &Subscription) -> Result<Consumer> {
+        self.shared.ask(Call::Subscribe)?;
+        Ok(breaking(self.inner.subscribe(subscription)?, Call::GroupEvent, self.shared.clone()))
+    }
+    fn reader(&self, buffer_bytes: usize) -> Result<Consumer> {
+        self.shared.ask(Call::Reader)?;
+        Ok(breaking(self.inner.reader(buffer_bytes)?, Call::ReaderEvent, self.shared.clone()))
+    }
+    fn topics(&self) -> Result<Vec<TopicInfo>> {
+        self.shared.ask(Call::Topics)?;
+        self.inner.topics()
+    }
+    fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks> {
+        self.shared.ask(Call::Watermarks)?;
+        self.inner.watermarks(partition)
+    }
+    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>> {
+        self.shared.ask(Call::Committed)?;
+        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
+            happens();
+        }
+        self.inner.committed(group)
+    }
+    fn is_replaced(&self, _: &str, _: Option<&Membership>, _: &str) -> Result<bool> {
+        self.shared.ask(Call::IsReplaced)?;
+        Ok(self.replaced.load(Ordering::SeqCst))
     }
 
     fn address(&self) -> String {
@@ -94,14 +263,8 @@ impl Log for FaultyLog {
     fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
         self.inner.create_topics(specs)
     }
-    fn topics(&self) -> Result<Vec<TopicInfo>> {
-        self.inner.topics()
-    }
     fn delete_topic(&self, name: &str) -> Result<()> {
         self.inner.delete_topic(name)
-    }
-    fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks> {
-        self.inner.watermarks(partition)
     }
     fn offset_at_time(&self, partition: &TopicPartition, time: EventTime) -> Result<Offset> {
         self.inner.offset_at_time(partition, time)
@@ -112,17 +275,8 @@ impl Log for FaultyLog {
     fn groups(&self) -> Result<Vec<GroupInfo>> {
         self.inner.groups()
     }
-    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>> {
-        self.inner.committed(group)
-    }
     fn delete_group(&self, group: &str) -> Result<()> {
         self.inner.delete_group(group)
-    }
-    fn subscribe(&self, subscription: &Subscription) -> Result<Consumer> {
-        self.inner.subscribe(subscription)
-    }
-    fn reader(&self, buffer_bytes: usize) -> Result<Consumer> {
-        self.inner.reader(buffer_bytes)
     }
     fn registry(&self) -> &dyn SchemaRegistry {
         self
@@ -131,16 +285,11 @@ impl Log for FaultyLog {
 
 impl SchemaRegistry for FaultyLog {
     fn register(&self, subject: &str, schema: &str) -> Result<SchemaId> {
+        self.shared.ask(Call::Register)?;
         self.inner.registry().register(subject, schema)
     }
-    /// Out of reach for the first ten questions.
     fn schema(&self, id: SchemaId) -> Result<Option<String>> {
-        if self.faults.fetch_add(1, Ordering::SeqCst) < 10 {
-            return Err(Error::Transient {
-                what: "the registry is out of reach".to_owned(),
-                cause: "test".into(),
-            });
-        }
+        self.shared.ask(Call::Schema)?;
         self.inner.registry().schema(id)
     }
     fn versions(&self, subject: &str) -> Result<Vec<(SchemaId, String)>> {

@@ -1,11 +1,12 @@
 //! The worker on the embedded log: the same answer however it is hosted, interrupted or disturbed.
 //!
 //! - `counting`: the topology all of these run, and what its output must be.
-//! - `faulty`: a log whose commits and registry fail on demand.
+//! - `faulty`: a log that fails on demand.
 //! - `ingesting`: writing a sequence once, and stopping it.
 //! - `lives`: ends, restarts, several workers, takeovers.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
 //! - `regressions`: faults that were found and mended.
+//! - `sessions`: passing faults that end a session and never the worker.
 //! - `refusals`: what contradicts the kept state is refused and named.
 #![allow(missing_docs, reason = "tests are read, not published")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
@@ -18,3 +19,4 @@ mod ingesting;
 mod lives;
 mod refusals;
 mod regressions;
+mod sessions;

@@ -19,6 +19,7 @@ mod shape;
 mod tail;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tidegate_runtime::log::{Log, Offset, TopicPartition};
@@ -63,7 +64,19 @@ pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output 
         what: format!("a segment of `{}` records cannot be", options.segment_records),
         remedy: "say how many offsets a file covers, at least 1".into(),
     })?;
-    let (topic, found) = place::find_topic(&*log, &options.topic)?;
+    let mut stop = pin!(stop);
+    let prepare = || prepare(&*log, options, segment_records);
+    let Some((lanes, files)) = settings.patience().until_answered(&mut stop, prepare).await? else {
+        return Ok(Summary::default());
+    };
+    driver::run(log, settings, lanes, files, stop).await
+}
+
+/// Takes the directory, and finds out where to begin and to end. A log that cannot tell ends it half-way, which does no harm: it is
+/// what a crash would leave.
+fn prepare(log: &dyn Log, options: &Options, segment_records: i64) -> Result<(Vec<Lane>, Files)> {
+    let settings = &options.settings;
+    let (topic, found) = place::find_topic(log, &options.topic)?;
     let partition = |number: u32| TopicPartition::new(topic.name, number);
     let marks = |low: bool| -> Result<Vec<i64>> {
         let ends = (0..found.partitions).map(|number| log.watermarks(&partition(number)));
@@ -91,7 +104,7 @@ pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output 
         })
         .collect();
     let files = Files::new(directory, topic, segment_records)?;
-    driver::run(log, settings, lanes, files, stop).await
+    Ok((lanes, files))
 }
 
 /// The files of every partition.
@@ -147,6 +160,10 @@ impl Destination for Files {
     fn ended(&mut self, lane: usize, position: Offset) -> Result<()> {
         self.stale = true;
         self.tails[lane].end_at(position, &mut self.shared)
+    }
+
+    fn makes_final(&self, lane: usize, position: Offset) -> bool {
+        self.tails[lane].ends_by(position)
     }
 
     fn is_full(&self) -> bool {

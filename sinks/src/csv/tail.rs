@@ -53,9 +53,14 @@ impl Tail {
         self.segment.first
     }
 
+    /// True if reaching `position` would finish the open segment.
+    pub(super) fn ends_by(&self, position: Offset) -> bool {
+        position >= self.segment.end
+    }
+
     /// Takes note that everything before `position` has been seen, and finishes the segment if it ends there or before; true if so.
     pub(super) fn reach(&mut self, position: Offset, shared: &mut Shared) -> Result<bool> {
-        if position < self.segment.end {
+        if !self.ends_by(position) {
             return Ok(false);
         }
         self.finish(shared)?;

@@ -13,11 +13,13 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
 use tidegate_runtime::Result;
 use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition};
+use tidegate_runtime::notice::Notice;
 use tidegate_schemas::Topic;
 
 use self::store::{Fault, Standing, Store, set_standing};
@@ -26,7 +28,7 @@ use crate::driver::{self, Destination, Lane};
 use crate::intake::Reject;
 use crate::layout::Layout;
 use crate::row::{Cell, Row};
-use crate::{Notice, Settings, Summary, place};
+use crate::{Settings, Summary, place};
 
 /// The write-ahead log may grow to this behind a long reader, unless told otherwise: hours of a typical topic, and no disk's
 /// end.
@@ -61,15 +63,25 @@ pub struct Options {
 pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output = ()>) -> Result<Summary> {
     let settings = &options.settings;
     place::check_name(&settings.name)?;
+    let mut stop = pin!(stop);
+    let prepared = settings.patience().until_answered(&mut stop, || prepare(&*log, options)).await?;
+    let Some((lanes, rows)) = prepared else { return Ok(Summary::default()) };
+    driver::run(log, settings, lanes, rows, stop).await
+}
+
+/// Takes the database, and finds out where to begin and to end. A log that cannot tell ends it half-way, which does no harm: it is
+/// what a crash would leave.
+fn prepare(log: &dyn Log, options: &Options) -> Result<(Vec<Lane>, Rows)> {
+    let settings = &options.settings;
     let mut topics = BTreeMap::new();
     for name in &options.topics {
-        let (topic, found) = place::find_topic(&*log, name)?;
+        let (topic, found) = place::find_topic(log, name)?;
         topics.insert(topic.name, (topic, found));
     }
     let mut store = Store::open(&options.database, &settings.name, &log.identity()?)?;
     let mut lanes = Vec::new();
     for (topic, found) in topics.values() {
-        lanes.extend(lanes_of(&*log, &store, topic, found, settings.until_end)?);
+        lanes.extend(lanes_of(log, &store, topic, found, settings.until_end)?);
     }
     let begun = store.write(|transaction| Ok(write_standings(transaction, &lanes)?))?;
     begun.ok_or_else(|| tidegate_runtime::Error::Refused {
@@ -77,7 +89,7 @@ pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output 
         remedy: "let it finish first".into(),
     })?;
     let rows = Rows::new(store, &lanes, options)?;
-    driver::run(log, settings, lanes, rows, stop).await
+    Ok((lanes, rows))
 }
 
 /// The partitions of `topic`: where they stand, or where they begin.
@@ -188,7 +200,7 @@ impl Rows {
     /// Says once what the sink waits for.
     fn wait_for(&mut self, what: &str) {
         if !std::mem::replace(&mut self.told, true) {
-            self.notice.say(&what);
+            self.notice.say(what);
         }
     }
 
@@ -269,6 +281,10 @@ impl Destination for Rows {
 
     fn ended(&mut self, _lane: usize, _position: Offset) -> Result<()> {
         Ok(())
+    }
+
+    fn makes_final(&self, _lane: usize, _position: Offset) -> bool {
+        false
     }
 
     fn is_full(&self) -> bool {

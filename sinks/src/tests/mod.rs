@@ -2,6 +2,7 @@
 
 mod csv_files;
 mod kills;
+mod outages;
 mod read_store;
 mod refusals;
 mod scripted;

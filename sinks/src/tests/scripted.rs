@@ -2,6 +2,7 @@
 //! demand. One topic, `invoices`; schemas 1 and 2 are its current and its older one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
@@ -57,6 +58,11 @@ pub(super) struct Scripted {
     /// Errors the registry and new readers give before they work.
     pub(super) registry_faults: Mutex<u32>,
     pub(super) reader_faults: Mutex<u32>,
+    pub(super) topic_faults: Mutex<u32>,
+    pub(super) producer_faults: Mutex<u32>,
+    /// How often it was asked for a partition's ends, and which of these questions fail.
+    pub(super) watermarks_asked: Mutex<u32>,
+    pub(super) watermark_faults: Mutex<Range<u32>>,
 }
 
 impl Scripted {
@@ -66,6 +72,10 @@ impl Scripted {
             published: watch::Sender::new(BTreeMap::new()),
             registry_faults: Mutex::new(0),
             reader_faults: Mutex::new(0),
+            topic_faults: Mutex::new(0),
+            producer_faults: Mutex::new(0),
+            watermarks_asked: Mutex::new(0),
+            watermark_faults: Mutex::new(0..0),
         })
     }
 
@@ -83,7 +93,11 @@ fn fault(left: &Mutex<u32>) -> Result<()> {
         return Ok(());
     }
     *left -= 1;
-    Err(Error::Transient { what: "out of reach".into(), cause: "as the test has it".into() })
+    Err(out_of_reach())
+}
+
+fn out_of_reach() -> Error {
+    Error::Transient { what: "out of reach".into(), cause: "as the test has it".into() }
 }
 
 fn not_scripted<T>() -> Result<T> {
@@ -125,11 +139,17 @@ impl Log for Scripted {
     }
 
     fn topics(&self) -> Result<Vec<TopicInfo>> {
+        fault(&self.topic_faults)?;
         let partitions = self.partitions.lock().unwrap().len() as u32;
         Ok(vec![TopicInfo { name: "invoices".into(), partitions, cleanup: Cleanup::Delete }])
     }
 
     fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks> {
+        let mut asked = self.watermarks_asked.lock().unwrap();
+        *asked += 1;
+        if self.watermark_faults.lock().unwrap().contains(&*asked) {
+            return Err(out_of_reach());
+        }
         let found = &self.partitions.lock().unwrap()[partition.partition as usize];
         Ok(Watermarks { low: Offset(found.low), high: Offset(found.high) })
     }
@@ -144,6 +164,7 @@ impl Log for Scripted {
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
+        fault(&self.producer_faults)?;
         Ok(Box::new(ScriptedProducer { id: transactional_id.into(), published: self.published.clone() }))
     }
 

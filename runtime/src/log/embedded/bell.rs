@@ -3,7 +3,7 @@
 //! A commit in this process rings every [`Bell`] of the log at once. SQLite tells nobody about commits of *other* processes, and
 //! watching the files would need a different system call on every platform, so one thread per open log asks for
 //! `PRAGMA data_version`, a look at shared memory, every few milliseconds: only while somebody waits, one question
-//! for all of them. Rings are kept until heard, so that none is lost between a look at the log and the wait.
+//! for all of them.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -15,48 +15,12 @@ use rusqlite::Connection;
 use super::database::{Durability, connect};
 use super::gate::hold;
 use crate::error::{Error, Result};
+use crate::log::bell::{Bell, Rung};
 
 /// Half of the 10 ms within which other processes are to wake, less what scheduling takes.
 const POLL: Duration = Duration::from_millis(5);
 /// After an error there is nothing to see: the consumers meet it themselves, and are not to be hurried.
 const POLL_AFTER_ERROR: Duration = Duration::from_millis(100);
-
-/// What a thread was woken by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rung {
-    /// Something: a command, a credit, a commit.
-    pub(super) any: bool,
-    /// A commit: the log must be looked at.
-    pub(super) committed: bool,
-}
-
-/// One thread's bell.
-#[derive(Default)]
-pub(super) struct Bell {
-    rung: Mutex<Rung>,
-    heard: Condvar,
-}
-
-impl Bell {
-    pub(super) fn ring(&self, committed: bool) {
-        let mut rung = hold(&self.rung);
-        rung.any = true;
-        rung.committed |= committed;
-        drop(rung);
-        self.heard.notify_one();
-    }
-
-    /// What has rung since the last look.
-    pub(super) fn take(&self) -> Rung {
-        std::mem::take(&mut *hold(&self.rung))
-    }
-
-    fn wait(&self, timeout: Duration) -> Rung {
-        let rung = hold(&self.rung);
-        let waited = self.heard.wait_timeout_while(rung, timeout, |rung| !rung.any);
-        std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0)
-    }
-}
 
 /// All bells of one open log, and the thread that rings them for other processes.
 pub(super) struct Belfry {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::batches::{BATCH_FOOTPRINT, partition_row, read};
-use super::bell::Bell;
 use super::fault::Outcome;
 use crate::error::Error;
+use crate::log::bell::Bell;
 use crate::log::{Chunk, Credits, Offset, Records, TopicPartition};
 
 /// One chunk being processed, one waiting: enough to keep both halves busy.

@@ -302,7 +302,7 @@ fn describe(connection: &Connection, group: String) -> Outcome<GroupInfo> {
         .map(|(member, life)| MemberInfo { member: member.clone(), partitions: owned(life) })
         .collect();
     let (generation, offsets) = (generation(connection, &group)?, committed(connection, &group)?);
-    Ok(GroupInfo { group, generation, members, offsets })
+    Ok(GroupInfo { group, generation: Some(generation), members, offsets })
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Member {
     }
 
     pub(super) fn membership(&self) -> Membership {
-        Membership { member: self.joining.member.clone(), incarnation: self.incarnation }
+        Membership { member: self.joining.member.clone(), incarnation: self.incarnation, proof: None }
     }
 
     pub(super) fn owns(&self, number: u32) -> bool {

@@ -44,6 +44,7 @@ use super::{
     TopicPartition, TopicSpec, Watermarks,
 };
 use crate::error::Result;
+use crate::log::compatibility;
 use crate::time::EventTime;
 
 /// The log in one directory. Clones share everything.
@@ -139,7 +140,7 @@ impl Log for EmbeddedLog {
 
 impl SchemaRegistry for EmbeddedLog {
     fn register(&self, subject: &str, schema: &str) -> Result<SchemaId> {
-        let normalised = registry::normalise(subject, schema)?;
+        let normalised = compatibility::normalise(subject, schema)?;
         // Every start of every process registers what is there already: that needs no turn to write.
         let known = self
             .home

@@ -1,17 +1,13 @@
 //! The schema registry in the log's own database.
 //!
-//! Promise: an id names one schema for ever, and the newest version of a subject reads what every older one wrote (backward,
-//! transitive). Two texts are the same schema if only white space and the order of attributes tell them apart: a
-//! default or a doc string makes another one.
+//! Promise: an id names one schema for ever. Which schemas are the same and which may follow which stands in
+//! [`compatibility`](crate::log::compatibility), for every home.
 
-use apache_avro::Schema;
-use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
 
 use super::fault::Outcome;
-use crate::error::{Error, Result};
-use crate::log::SchemaId;
+use crate::log::compatibility::{refusal, standing};
+use crate::log::{SchemaId, Standing};
 
 /// The id of `schema` under `subject`, if it is one of its versions.
 pub(super) fn find(connection: &Connection, subject: &str, normalised: &str) -> Outcome<Option<SchemaId>> {
@@ -28,11 +24,12 @@ pub(super) fn register(
     schema: &str,
     normalised: &str,
 ) -> Outcome<SchemaId> {
-    if let Some(id) = find(connection, subject, normalised)? {
-        return Ok(id);
-    }
     let older = versions(connection, subject)?;
-    check_reads(subject, schema, &older)?;
+    match standing(subject, schema, &older)? {
+        Standing::Registered(id) => return Ok(id),
+        Standing::Incompatible(what) => return Err(refusal(what).into()),
+        Standing::Compatible | Standing::Missing => {}
+    }
     connection.execute(
         "INSERT INTO schemas (normalised, schema) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         [normalised, schema],
@@ -45,49 +42,6 @@ pub(super) fn register(
         params![subject, older.len() as i64 + 1, id],
     )?;
     Ok(SchemaId(id))
-}
-
-fn check_reads(subject: &str, schema: &str, older: &[(SchemaId, String)]) -> Result<()> {
-    let reader = parse(subject, schema)?;
-    for (version, (_, text)) in (1..).zip(older) {
-        let why = match SchemaCompatibility::can_read(&parse(subject, text)?, &reader) {
-            Ok(Compatibility::Full) => continue,
-            Ok(Compatibility::Partial) => "not every value has a counterpart".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        return Err(Error::Refused {
-            what: format!("the new schema of `{subject}` cannot read version {version}: {why}"),
-            remedy: "give new fields a default, or use another topic".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn parse(subject: &str, schema: &str) -> Result<Schema> {
-    Schema::parse_str(schema).map_err(|error| invalid(subject, &error.to_string()))
-}
-
-fn invalid(subject: &str, why: &str) -> Error {
-    let what = format!("the schema of `{subject}` is no Avro schema: {why}");
-    Error::Refused { what, remedy: "correct it".to_owned() }
-}
-
-/// The text two equal schemas have in common.
-pub(super) fn normalise(subject: &str, schema: &str) -> Result<String> {
-    let value: Value = serde_json::from_str(schema).map_err(|error| invalid(subject, &error.to_string()))?;
-    Ok(sorted(value).to_string())
-}
-
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(attributes) => {
-            let mut attributes: Vec<_> = attributes.into_iter().collect();
-            attributes.sort_by(|one, other| one.0.cmp(&other.0));
-            Value::Object(attributes.into_iter().map(|(name, value)| (name, sorted(value))).collect())
-        }
-        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
-        plain => plain,
-    }
 }
 
 pub(super) fn schema(connection: &Connection, id: SchemaId) -> Outcome<Option<String>> {

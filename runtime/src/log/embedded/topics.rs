@@ -1,7 +1,5 @@
 //! Topics and partitions: making, listing, removing, trimming.
 
-use std::fmt;
-
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batches::{delete_trimmed, set_low};
@@ -20,15 +18,11 @@ pub(super) fn create(connection: &Connection, specs: &[TopicSpec]) -> Outcome<()
     let mut insert_partition =
         connection.prepare_cached("INSERT INTO partitions (topic, number) VALUES (?1, ?2)")?;
     for spec in specs {
-        check_name(&spec.name)?;
+        spec.check()?;
         match find(connection, &spec.name)? {
-            Some(found) => check_same(spec, &found)?,
-            None if spec.partitions == 0 => {
-                let what = format!("topic `{}` would have 0 partitions", spec.name);
-                return Err(Error::Refused { what, remedy: "give it at least one".to_owned() }.into());
-            }
+            Some(found) => spec.check_same(&found)?,
             None => {
-                insert.execute(params![spec.name, spec.partitions, Word(spec.cleanup).to_string()])?;
+                insert.execute(params![spec.name, spec.partitions, spec.cleanup.to_string()])?;
                 for number in 0..spec.partitions {
                     insert_partition.execute(params![spec.name, number])?;
                 }
@@ -36,35 +30,6 @@ pub(super) fn create(connection: &Connection, specs: &[TopicSpec]) -> Outcome<()
         }
     }
     Ok(())
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let fits = (1..=249).contains(&name.len()) && name != "." && name != "..";
-    if fits && name.bytes().all(legal) {
-        return Ok(());
-    }
-    Err(Error::Refused {
-        what: format!("`{name}` cannot name a topic"),
-        remedy: "use 1 to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..` alone".to_owned(),
-    })
-}
-
-fn check_same(spec: &TopicSpec, found: &TopicInfo) -> Result<()> {
-    if (spec.partitions, spec.cleanup) == (found.partitions, found.cleanup) {
-        return Ok(());
-    }
-    Err(Error::Refused {
-        what: format!(
-            "topic `{}` has {} partitions and cleanup `{}`, not {} and `{}`",
-            spec.name,
-            found.partitions,
-            Word(found.cleanup),
-            spec.partitions,
-            Word(spec.cleanup)
-        ),
-        remedy: "ask for what is there, or use another topic".to_owned(),
-    })
 }
 
 /// A topic, if it exists.
@@ -111,16 +76,4 @@ pub(super) fn trim(home: &Home, partition: &TopicPartition, before: Offset) -> R
     let id = home.write(&what, |connection| set_low(connection, partition, before))?;
     while home.write(&what, |connection| delete_trimmed(connection, id, TRIMMED_AT_ONCE))? {}
     Ok(())
-}
-
-/// Kafka's word for a cleanup policy.
-struct Word(Cleanup);
-
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Cleanup::Delete => "delete",
-            Cleanup::Compact => "compact",
-        })
-    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_runtime::log::{
-    Chunk, Cleanup, Consumer, Event, GroupOffsets, Log, Membership, Offset, Outgoing, Producer, Receipt,
-    Subscription, TopicPartition, TopicSpec,
+    Chunk, Cleanup, Consumer, Event, GroupInfo, GroupOffsets, Log, Membership, Offset, Outgoing, Producer,
+    Receipt, Subscription, TopicPartition, TopicSpec,
 };
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{Error, Result};
@@ -17,6 +17,21 @@ use tokio_stream::StreamExt;
 pub(crate) trait Home: Sync {
     /// Another client of this home's log.
     fn open(&self) -> Arc<dyn Log>;
+
+    /// Another client whose members are known by their names: the same name again replaces the older member.
+    fn open_for_instances(&self) -> Arc<dyn Log> {
+        self.open()
+    }
+
+    /// True if what is given back goes to others at once; false if a group waits until all of a revocation is given back.
+    fn hands_over_singly(&self) -> bool {
+        true
+    }
+
+    /// True if a commit is checked against the partitions a member owns; false if only against the member and its generation.
+    fn proves_partitions(&self) -> bool {
+        true
+    }
 
     /// The shortest session timeout the home allows.
     fn session_timeout_ms(&self) -> u64;
@@ -243,4 +258,9 @@ pub(crate) fn offsets(
 
 pub(crate) fn committed(log: &dyn Log, group: &str) -> BTreeMap<TopicPartition, i64> {
     log.committed(group).unwrap().into_iter().map(|(partition, offset)| (partition, offset.0)).collect()
+}
+
+/// A group by its name: on a shared cluster others have groups, too.
+pub(crate) fn group(log: &dyn Log, name: &str) -> GroupInfo {
+    log.groups().unwrap().into_iter().find(|group| group.group == name).unwrap()
 }

@@ -70,6 +70,7 @@ macro_rules! contract {
             a_schema_is_found_by_its_id,
             a_default_makes_another_schema,
             a_version_must_read_every_older_one,
+            a_check_says_how_a_schema_stands_and_registers_nothing,
         );
         contract!(@module $empty, bounds:
             what_is_not_taken_does_not_pile_up,

@@ -1,7 +1,7 @@
 //! Schema ids: one per schema, for ever, and no version that cannot read the older ones.
 
 use tidegate_runtime::Error;
-use tidegate_runtime::log::SchemaId;
+use tidegate_runtime::log::{SchemaId, Standing};
 
 use super::home::*;
 
@@ -62,4 +62,21 @@ pub(crate) fn a_version_must_read_every_older_one(home: &dyn Home) {
     }
     assert_eq!(log.registry().versions("t-value").unwrap().len(), 3);
     log.registry().register("u-value", &unreadable).unwrap();
+}
+
+pub(crate) fn a_check_says_how_a_schema_stands_and_registers_nothing(home: &dyn Home) {
+    let log = home.open();
+    let registry = log.registry();
+    let check = |schema: &str| registry.check("t-value", schema).unwrap();
+    assert_eq!(check(&record(A)), Standing::Missing);
+    assert!(registry.versions("t-value").unwrap().is_empty());
+    let id = registry.register("t-value", &record(A)).unwrap();
+    let spaced = record(A).replace(' ', "\n  ");
+    assert_eq!(check(&spaced), Standing::Registered(id));
+    assert_eq!(check(&record(&format!("{A}, {C_WITH_DEFAULT}"))), Standing::Compatible);
+    let Standing::Incompatible(why) = check(&record(B)) else { panic!("{:?}", check(&record(B))) };
+    assert!(why.contains("t-value"), "{why}");
+    let error = registry.check("t-value", "no json").unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+    assert_eq!(registry.versions("t-value").unwrap().len(), 1);
 }

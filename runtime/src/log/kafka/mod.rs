@@ -1,0 +1,136 @@
+//! The Kafka home, on rdkafka.
+//!
+//! ```text
+//! mod (Log) ─┬─ admin                    topics, watermarks, groups: questions and changes
+//!            ├─ producer                 one Kafka transaction per commit
+//!            ├─ consumer ─┬─ member      the group: assignment and revocation
+//!            │            └─ fetch       positions and chunks, from per-partition queues
+//!            └─ registry                 any Confluent-compatible schema registry
+//! connection (where and how to connect) · property (what the user may set) · native (clients by the C interface) · fault
+//! (errors) · heard (what connections report) · proof (of membership, from member to producer) · diagnosis (what a cluster and
+//! a registry tell about themselves)
+//! ```
+
+mod admin;
+mod connection;
+mod consumer;
+pub mod diagnosis;
+mod fault;
+mod fetch;
+mod heard;
+mod member;
+mod native;
+mod producer;
+mod proof;
+mod property;
+mod queue;
+mod registry;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::admin::Admin;
+pub use self::connection::{Connection, RegistryConnection};
+use self::proof::Proof;
+pub use self::property::check_property;
+use self::registry::ConfluentRegistry;
+use super::{
+    Consumer, GroupInfo, Log, Membership, Offset, Producer, SchemaRegistry, Subscription, TopicInfo,
+    TopicPartition, TopicSpec, Watermarks,
+};
+use crate::error::Result;
+use crate::time::EventTime;
+
+/// A Kafka cluster with a schema registry. Clones share everything.
+#[derive(Clone)]
+pub struct KafkaLog {
+    connection: Arc<Connection>,
+    admin: Arc<Admin>,
+    registry: Arc<ConfluentRegistry>,
+}
+
+impl KafkaLog {
+    /// Makes the clients; connects when it is first asked something.
+    ///
+    /// # Errors
+    /// [`Refused`](crate::Error::Refused) when a property is unknown or does not fit, naming it and never its value.
+    pub fn open(connection: Connection) -> Result<KafkaLog> {
+        let connection = Arc::new(connection);
+        let admin = Arc::new(Admin::new(&connection)?);
+        let registry = Arc::new(ConfluentRegistry::new(&connection.registry)?);
+        Ok(KafkaLog { connection, admin, registry })
+    }
+}
+
+impl Log for KafkaLog {
+    fn address(&self) -> String {
+        self.connection.brokers.clone()
+    }
+
+    fn identity(&self) -> Result<String> {
+        self.admin.cluster_id()
+    }
+
+    fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
+        self.admin.create_topics(specs)
+    }
+
+    fn topics(&self) -> Result<Vec<TopicInfo>> {
+        self.admin.topics()
+    }
+
+    fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
+        self.admin.topic(name)
+    }
+
+    fn delete_topic(&self, name: &str) -> Result<()> {
+        self.admin.delete_topic(name)
+    }
+
+    fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks> {
+        self.admin.watermarks(partition)
+    }
+
+    fn offset_at_time(&self, partition: &TopicPartition, time: EventTime) -> Result<Offset> {
+        self.admin.offset_at_time(partition, time)
+    }
+
+    fn trim(&self, partition: &TopicPartition, before: Offset) -> Result<()> {
+        self.admin.trim(partition, before)
+    }
+
+    fn groups(&self) -> Result<Vec<GroupInfo>> {
+        self.admin.groups()
+    }
+
+    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>> {
+        self.admin.committed(group)
+    }
+
+    fn delete_group(&self, group: &str) -> Result<()> {
+        self.admin.delete_group(group)
+    }
+
+    fn subscribe(&self, subscription: &Subscription) -> Result<Consumer> {
+        consumer::subscribe(&self.connection, &self.admin, subscription)
+    }
+
+    fn is_replaced(&self, group: &str, membership: Option<&Membership>, member: &str) -> Result<bool> {
+        let proof = membership.and_then(|membership| membership.proof.as_ref()?.downcast_ref::<Proof>());
+        let own = proof.map(|proof| proof.metadata.member_id());
+        let lives = self.admin.members_named(group, member)?;
+        Ok(lives.iter().any(|life| Some(life.as_str()) != own))
+    }
+
+    fn reader(&self, buffer_bytes: usize) -> Result<Consumer> {
+        consumer::reader(&self.connection, &self.admin, buffer_bytes)
+    }
+
+    fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
+        producer::open(&self.connection, &self.admin, transactional_id)
+    }
+
+    fn registry(&self) -> &dyn SchemaRegistry {
+        self.registry.as_ref()
+    }
+}

@@ -1,0 +1,77 @@
+//! What our topologies need of a log, whichever home it has: inputs that fit together, applications that still fit them, schemas.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_processors::billing::{TotalsOptions, totals_topology};
+use tidegate_processors::speeding::{SpeedingOptions, speeding_topology};
+use tidegate_runtime::log::{Log, SchemaRegistry, subject_of_value};
+use tidegate_runtime::time::EventTime;
+use tidegate_runtime::topology::Topology;
+use tidegate_runtime::window::{Emit, TimeWindows};
+use tidegate_schemas::TOPICS;
+
+use super::finding::Finding;
+use super::{applications, registry, topics};
+
+/// How many partitions each topic has.
+pub(super) type Partitions<'t> = BTreeMap<&'t str, u32>;
+
+/// The inputs of each processor. What they read does not depend on their options.
+pub(super) fn inputs(partitions: &Partitions<'_>) -> anyhow::Result<Vec<Finding>> {
+    let windows = TimeWindows::hopping(1_000, 1_000, 0)?;
+    let totals = TotalsOptions { windows, emit: Emit::OnClose, max_event_time: EventTime::DEFAULT_MAX };
+    let topologies = [
+        speeding_topology("process speeding", SpeedingOptions::default()),
+        totals_topology("process totals", totals),
+    ];
+    Ok(topologies.iter().map(|topology| topics::co_partitioned(topology, partitions)).collect())
+}
+
+/// The applications to look at: those that are asked for, or all that have run here.
+pub(super) fn applications_of(asked: &[String], partitions: &Partitions<'_>) -> BTreeSet<String> {
+    match asked.is_empty() {
+        true => applications::found(partitions.keys().copied()),
+        false => asked.iter().cloned().collect(),
+    }
+}
+
+/// Each application with its inputs.
+pub(super) fn applications(
+    log: &dyn Log,
+    apps: &BTreeSet<String>,
+    partitions: &Partitions<'_>,
+) -> Vec<Finding> {
+    if apps.is_empty() {
+        return vec![Finding::skip(
+            "applications",
+            "none has run here yet; --app names one that should have",
+        )];
+    }
+    let judge = |app: &String| match log.committed(app) {
+        Ok(offsets) => {
+            let inputs = offsets.keys().map(|partition| partition.topic.to_string()).collect();
+            applications::judge(app, partitions, &inputs)
+        }
+        Err(error) => {
+            let reason = format!("{:#}", anyhow::Error::new(error));
+            Finding::skip(format!("application {app}"), format!("its positions could not be read: {reason}"))
+        }
+    };
+    apps.iter().map(judge).collect()
+}
+
+/// Every schema of the table; without `may_register`, what is not registered is missing.
+pub(super) fn schemas(of: &dyn SchemaRegistry, may_register: bool) -> Vec<Finding> {
+    let judge = |topic: &tidegate_schemas::Topic| {
+        let subject = subject_of_value(topic.name);
+        let standing = of.check(&subject, topic.schema);
+        let standing = standing.map_err(|error| format!("{:#}", anyhow::Error::new(error)));
+        registry::schema(&subject, &standing, may_register)
+    };
+    TOPICS.into_iter().map(judge).collect()
+}
+
+/// The names of an application's own topics.
+pub(super) fn own_topics(app: &str) -> Vec<String> {
+    Topology::own_topics(app, 1).into_iter().map(|spec| spec.name).collect()
+}

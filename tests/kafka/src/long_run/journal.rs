@@ -1,0 +1,85 @@
+//! What the long run prints: every fault with its time, every recovery, a summary.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::fault::Fault;
+use crate::job::BACK_AT_WORK;
+
+/// The log of a run.
+pub(super) struct Journal {
+    started: Instant,
+    is_silent: bool,
+    kills: usize,
+    recoveries: BTreeMap<&'static str, Vec<Duration>>,
+    slow: Vec<String>,
+    ended: usize,
+}
+
+impl Journal {
+    pub(super) fn begin(seed: u64, minutes: u64, rate: u64) -> Journal {
+        println!("long run: seed {seed}, {minutes} minutes, {rate} invoices and {rate} readings per second");
+        Journal { is_silent: false, ..Journal::silent() }
+    }
+
+    pub(super) fn silent() -> Journal {
+        Journal {
+            started: Instant::now(),
+            is_silent: true,
+            kills: 0,
+            recoveries: BTreeMap::new(),
+            slow: Vec::new(),
+            ended: 0,
+        }
+    }
+
+    pub(super) fn say(&self, words: &str) {
+        if !self.is_silent {
+            println!("[{:>7} ms] {words}", self.started.elapsed().as_millis());
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: &Fault) {
+        self.kills += fault.kills();
+        self.say(&fault.to_string());
+    }
+
+    pub(super) fn recovered(&mut self, fault: &Fault, took: Duration) {
+        self.say(&format!("    back at work after {} ms", took.as_millis()));
+        self.recoveries.entry(fault.kind()).or_default().push(took);
+        if fault.is_one_kill() && took > BACK_AT_WORK {
+            self.slow.push(format!("{fault}: {} ms", took.as_millis()));
+        }
+    }
+
+    /// A process ended without being killed.
+    pub(super) fn ended(&mut self, name: &str, how: &str) {
+        self.ended += 1;
+        self.say(&format!("    {name} ended: {how}"));
+    }
+
+    pub(super) fn summary(&self, is_exact: bool) {
+        println!("\n{:<56} {:>6} {:>12} {:>12}", "fault", "times", "median ms", "most ms");
+        for (kind, times) in &self.recoveries {
+            let mut times = times.clone();
+            times.sort_unstable();
+            let (median, most) = (times[times.len() / 2].as_millis(), times[times.len() - 1].as_millis());
+            println!("{kind:<56} {:>6} {median:>12} {most:>12}", times.len());
+        }
+        let faults: usize = self.recoveries.values().map(Vec::len).sum();
+        println!(
+            "{faults} faults, {} processes killed, {} ended by themselves and were started again",
+            self.kills, self.ended
+        );
+        let verdict = if is_exact { "nothing lost, doubled or wrong" } else { "NOT EXACT" };
+        println!("{verdict}");
+    }
+
+    /// What was promised of single kills.
+    pub(super) fn promises(&self) -> Result<(), String> {
+        match self.slow.as_slice() {
+            [] => Ok(()),
+            slow => Err(format!("not back at work within {BACK_AT_WORK:?}: {}", slow.join("; "))),
+        }
+    }
+}

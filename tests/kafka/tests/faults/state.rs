@@ -1,0 +1,112 @@
+//! What vanishes or changes behind the program's back: state directories, changelogs, offsets.
+//!
+//! State comes back from the changelog (law 10). Offsets and changelogs that contradict each other are refused with the remedy (law 8).
+
+use std::time::Instant;
+
+use tidegate_kafka_tests::instances::Process;
+use tidegate_kafka_tests::job::Job;
+
+use crate::world;
+
+const REMEDY: &str = "reset --app totals";
+
+/// Half of the input processed and committed by instances that have left.
+fn half_done(job: &Job<'_>) {
+    let feeder = job.feed(2_000);
+    let process = job.start("0");
+    feeder.reach(job.rows() / 2);
+    job.back_at_work(&job.positions().now(), Instant::now());
+    feeder.finish();
+    process.stop();
+}
+
+#[test]
+fn a_state_directory_that_is_deleted_comes_back_from_the_changelog() {
+    let world = world();
+    let job = Job::totals(&world);
+    let feeder = job.feed(400);
+    for life in 1..=3 {
+        let process = job.start("0");
+        feeder.reach(life * 1_100);
+        job.back_at_work(&job.positions().now(), Instant::now());
+        if life % 2 == 0 {
+            process.kill()
+        } else {
+            process.stop()
+        }
+        std::fs::remove_dir_all(world.path("state-0")).unwrap();
+    }
+    feeder.finish();
+    job.finish(2);
+    job.check();
+}
+
+#[test]
+fn offsets_of_the_group_reset_behind_our_back_are_refused() {
+    let world = world();
+    let job = Job::totals(&world);
+    half_done(&job);
+    let committed = world.behind.committed("totals", "invoices")[&1];
+    for elsewhere in [0, committed - 1, committed + 1] {
+        world.behind.set_committed("totals", "invoices", 1, elsewhere);
+        Process::start(job.processor("0", "--until-end")).refuses(4, &["invoices[1]", REMEDY]);
+    }
+    world.behind.set_committed("totals", "invoices", 1, committed);
+    job.finish(2);
+    job.check();
+}
+
+/// Expired with the group's retention: the changelog knows them.
+#[test]
+fn a_group_that_is_forgotten_goes_on_from_its_changelog() {
+    let world = world();
+    let job = Job::totals(&world);
+    half_done(&job);
+    world.behind.delete_group("totals");
+    job.finish(2);
+    job.check();
+}
+
+#[test]
+fn a_changelog_that_was_trimmed_behind_our_back_is_noticed() {
+    let world = world();
+    let job = Job::totals(&world);
+    half_done(&job);
+    let (low, high) = world.behind.watermarks("totals-changelog", 2);
+    assert!(high - low > 2, "there is something to trim");
+    world.behind.trim("totals-changelog", 2, high - 2);
+    Process::start(job.processor("0", "--until-end")).refuses(1, &["totals-changelog[2]", "reset --app"]);
+}
+
+/// All of it: an empty changelog beside the group's offsets is no first start.
+#[test]
+fn a_changelog_that_was_emptied_behind_our_back_is_noticed() {
+    let world = world();
+    let job = Job::totals(&world);
+    half_done(&job);
+    let high = world.behind.watermarks("totals-changelog", 2).1;
+    world.behind.trim("totals-changelog", 2, high);
+    Process::start(job.processor("0", "--until-end"))
+        .refuses(4, &["invoices[2]", "changelog is empty", REMEDY]);
+}
+
+#[test]
+fn a_changelog_that_was_deleted_behind_our_back_is_noticed() {
+    let world = world();
+    let job = Job::totals(&world);
+    half_done(&job);
+    world.behind.delete_topics(&["totals-changelog"]);
+    Process::start(job.processor("0", "--until-end")).refuses(4, &["changelog is empty", REMEDY]);
+}
+
+#[test]
+fn a_record_that_is_no_block_in_a_changelog_is_named() {
+    let world = world();
+    let job = Job::totals(&world);
+    half_done(&job);
+    let at = world.behind.watermarks("totals-changelog", 3).1;
+    world.behind.append("totals-changelog", 3, b"no block");
+    Process::start(job.processor("0", "--until-end"))
+        .refuses(1, &[&format!("totals-changelog[3]@{at}"), "damaged"]);
+}
