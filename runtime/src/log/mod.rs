@@ -312,15 +312,18 @@ pub trait Log: Send + Sync {
     /// [`UnknownTopic`](crate::Error::UnknownTopic); [`Refused`](crate::Error::Refused) when the topics' partition counts differ.
     fn subscribe(&self, subscription: &Subscription) -> Result<Consumer>;
 
-    /// True if `member` lives in the group in another life than `membership`. A worker whose transactional id was fenced asks for it once
-    /// it has left the group: a newer instance must have taken its place, or the log itself has ended a transaction that was
-    /// open for too long (Kafka does, behind a process that stands still). Where only a newer holder can fence an id, the answer is yes.
+    /// True if another life of `member` is in the group. A worker whose transactional id was fenced asks for it once it has left the group:
+    /// a newer instance may have taken its place, or the log itself has ended a transaction that was open for too long (Kafka does,
+    /// behind a process that stands still). `membership` is its own latest one, for homes where a member stays in the group for a
+    /// while after it has left.
     ///
     /// # Errors
     /// When the log cannot be read.
     fn is_replaced(&self, group: &str, membership: Option<&Membership>, member: &str) -> Result<bool> {
-        let _ = (group, membership, member);
-        Ok(true)
+        let _ = membership;
+        let groups = self.groups()?;
+        let mut members = groups.iter().filter(|found| found.group == group).flat_map(|found| &found.members);
+        Ok(members.any(|found| found.member == member))
     }
 
     /// A consumer without a group: it reads the partitions it is told to [`seek`](Consumer::seek) in.

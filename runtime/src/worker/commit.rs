@@ -95,10 +95,9 @@ impl Worker<'_> {
     /// the tasks back to what is committed: those the group has given away meanwhile are reported as lost by the consumer. Commits that
     /// fail one after the other end the session too: between sessions there is time, and the tasks are not restored for nothing.
     fn commit_failed(&mut self, error: Error) -> Result<()> {
-        let own_id = matches!(&error, Error::Fenced { who, .. } if *who == self.transactional_id());
         match error.reaction() {
             Reaction::Stop => Err(error),
-            Reaction::Release if own_id => Err(error),
+            Reaction::Release if self.fences_us(&error) => Err(error),
             Reaction::Release => self.abort(),
             Reaction::Retry | Reaction::Restore if self.patience.is_failing() => Err(error),
             Reaction::Retry => {

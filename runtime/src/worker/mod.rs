@@ -158,6 +158,8 @@ struct Worker<'a> {
     /// missing only while it is opened anew.
     producer: Option<Box<dyn Producer>>,
     group: Consumer,
+    /// The group has told that a newer instance is in our place.
+    is_replaced: bool,
     side: Consumer,
     ticks: IntervalStream,
     outgoing: Outgoing,
@@ -193,7 +195,8 @@ impl<'a> Worker<'a> {
         // or it would take itself for the only one and fence us in turn. Before anything is read: opening the id ends a transaction that
         // a former self left open and waits for one that is about to be committed, so that what is read next is final (law 8).
         // Between the two that former self may commit once more. It does so whole, before anything is read here, or not at all: once
-        // another member owns its tasks, the group refuses its offsets.
+        // another member owns its tasks, the group refuses its offsets. And a newer instance may come in between: then it is us who fence
+        // it. It finds nobody in its place and begins again, while the group ends us.
         let producer = log.producer(&id)?;
         let side = log.reader(options.buffer_bytes)?;
         let bearing = || Patience::new(format!("`{id}`"), options.notice.clone());
@@ -212,6 +215,7 @@ impl<'a> Worker<'a> {
             schemas: SchemaCache::new(),
             producer: Some(producer),
             group,
+            is_replaced: false,
             side,
             ticks: IntervalStream::new(ticks),
             outgoing: Outgoing::default(),
@@ -241,6 +245,11 @@ impl<'a> Worker<'a> {
         format!("{}.{}.{}", self.plan.app, self.options.instance, self.options.worker)
     }
 
+    /// Another owner of a partition is told by another name: that costs the tasks, and not the place.
+    fn fences_us(&self, error: &Error) -> bool {
+        matches!(error, Error::Fenced { who, .. } if *who == self.transactional_id())
+    }
+
     fn environment(&self) -> TaskEnvironment {
         TaskEnvironment::new(self.schemas.clone(), self.plan.encoders.clone())
     }
@@ -258,12 +267,14 @@ impl<'a> Worker<'a> {
 
     async fn apply(&mut self, happening: Happening) -> Result<Flow> {
         match happening {
-            Happening::Group(event) => match event? {
-                Event::Assigned(partitions) => self.assigned(&partitions)?,
-                Event::Revoked(partitions) => self.revoked(partitions)?,
-                Event::Lost(partitions) => self.lost(&partitions)?,
-                Event::Chunk(chunk) => self.take_input(chunk)?,
-            },
+            Happening::Group(event) => {
+                match event.inspect_err(|error| self.is_replaced = self.fences_us(error))? {
+                    Event::Assigned(partitions) => self.assigned(&partitions)?,
+                    Event::Revoked(partitions) => self.revoked(partitions)?,
+                    Event::Lost(partitions) => self.lost(&partitions)?,
+                    Event::Chunk(chunk) => self.take_input(chunk)?,
+                }
+            }
             Happening::Side(event) => {
                 if let Event::Chunk(chunk) = event? {
                     self.take_side(chunk)?;

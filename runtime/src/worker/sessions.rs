@@ -46,8 +46,9 @@ struct Sessions<'a> {
     plan: Option<Arc<Plan>>,
     /// A bounded run keeps its number: found again in the middle of it, after others have ended their part, it would be the next one.
     run: Option<Arc<Run>>,
-    /// The group's proof of the latest session.
+    /// The group's proof of the latest session, and whether the group has told that it was replaced.
     membership: Option<Membership>,
+    was_replaced: bool,
     patience: Patience,
 }
 
@@ -55,7 +56,17 @@ impl<'a> Sessions<'a> {
     fn new(log: Arc<dyn Log>, topology: &'a Topology, options: WorkerOptions) -> Sessions<'a> {
         let id = format!("{}.{}.{}", topology.app(), options.instance, options.worker);
         let patience = Patience::new(format!("`{id}`"), options.notice.clone());
-        Sessions { log, topology, options, id, plan: None, run: None, membership: None, patience }
+        Sessions {
+            log,
+            topology,
+            options,
+            id,
+            plan: None,
+            run: None,
+            membership: None,
+            was_replaced: false,
+            patience,
+        }
     }
 
     /// One session, to its end.
@@ -70,9 +81,9 @@ impl<'a> Sessions<'a> {
         if outcome.is_err() {
             worker.disappear();
         }
-        let membership = worker.group.membership().cloned();
+        let (membership, was_replaced) = (worker.group.membership().cloned(), worker.is_replaced);
         drop(worker);
-        self.membership = membership;
+        (self.membership, self.was_replaced) = (membership, was_replaced);
         outcome
     }
 
@@ -99,15 +110,14 @@ impl<'a> Sessions<'a> {
 
     /// Waits until another session is worth a try, or says why there is to be none.
     async fn bear(&mut self, error: Error, stop: &mut (impl Future<Output = ()> + Unpin)) -> Result<Flow> {
-        let is_own_id = matches!(&error, Error::Fenced { who, .. } if *who == self.id);
-        let mut error = error;
-        if is_own_id {
-            match self.is_replaced(stop).await? {
+        let error = match &error {
+            Error::Fenced { who, .. } if *who == self.id => match self.is_replaced(stop).await? {
                 Some(true) => return Err(self.replaced()),
-                Some(false) => error = self.ended_by_the_log(),
+                Some(false) => self.ended_by_the_log(),
                 None => return Ok(Flow::Finish),
-            }
-        }
+            },
+            _ => error,
+        };
         if error.reaction() == Reaction::Stop {
             return Err(error);
         }
@@ -116,8 +126,12 @@ impl<'a> Sessions<'a> {
     }
 
     /// Who has fenced our own id? A newer instance ends this one (DESIGN: fencing ends the old owner, never the new one). But the log itself
-    /// ends a transaction that was open for too long, and then there is nobody else to go on. Nothing if asked to stop meanwhile.
+    /// ends a transaction that was open for too long, and an older instance that was slow to start may have opened the id behind us: then
+    /// there is nobody else to go on. Nothing if asked to stop meanwhile.
     async fn is_replaced(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Result<Option<bool>> {
+        if self.was_replaced {
+            return Ok(Some(true));
+        }
         let (app, membership) = (self.topology.app(), self.membership.as_ref());
         let ask = || self.log.is_replaced(app, membership, &self.id);
         self.patience.until_answered(stop, ask).await

@@ -74,6 +74,30 @@ fn a_replaced_process_does_not_fence_its_successor() {
     }
 }
 
+/// The first is so slow to start that it opens the transactional id behind its successor, and fences it. The successor finds nobody in its
+/// place and goes on; the first finds its successor in the group.
+#[test]
+fn a_slow_start_does_not_end_the_successor() {
+    let mut place = Place::new();
+    place.write(1_000);
+    let log = FaultyLog::new(&place.log);
+    let (sender, second) = std::sync::mpsc::channel();
+    let inner = place.log.clone();
+    log.meanwhile(Call::Open, move || {
+        let second = Running::start(&inner, live("same"));
+        wait_for("its first commit", || {
+            inner.groups().unwrap().iter().any(|group| !group.offsets.is_empty())
+        });
+        sender.send(second).unwrap();
+    });
+    let error = Running::start(&log.as_log(), live("same")).wait().unwrap_err();
+    assert!(error.to_string().contains("another process runs as instance `same`"), "{error}");
+    place.write(1_000);
+    wait_for("the second to work", || place.count_output() == 2_000);
+    second.recv().unwrap().stop().unwrap();
+    place.check();
+}
+
 #[test]
 fn a_silent_member_is_replaced_and_what_it_had_open_is_void() {
     let mut place = Place::new();

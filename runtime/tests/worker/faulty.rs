@@ -56,15 +56,15 @@ struct Outage {
 pub(crate) struct FaultyLog {
     inner: Arc<dyn Log>,
     commits: Option<(Fault, u64)>,
-    /// What [`Log::is_replaced`] answers.
-    pub(crate) replaced: AtomicBool,
-    /// Happens while the group's offsets are asked for, the next time.
-    pub(crate) meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     shared: Arc<Shared>,
 }
 
+type Happening = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct Shared {
+    /// Happens while this is asked for, the next time.
+    meanwhile: Mutex<Option<(Call, Happening)>>,
     commits: AtomicU64,
     opened: AtomicU64,
     outages: Mutex<BTreeMap<Call, Outage>>,
@@ -82,12 +82,16 @@ impl FaultyLog {
     }
 
     fn with_commits(inner: &Arc<dyn Log>, commits: Option<(Fault, u64)>) -> Arc<FaultyLog> {
-        let (inner, replaced, shared) = (inner.clone(), AtomicBool::new(true), Arc::default());
-        Arc::new(FaultyLog { inner, commits, replaced, meanwhile: Mutex::default(), shared })
+        Arc::new(FaultyLog { inner: inner.clone(), commits, shared: Arc::default() })
     }
 
     pub(crate) fn as_log(self: &Arc<FaultyLog>) -> Arc<dyn Log> {
         self.clone()
+    }
+
+    /// Lets something happen while this is asked for, the next time.
+    pub(crate) fn meanwhile(&self, call: Call, happens: impl FnOnce() + Send + 'static) {
+        *self.shared.meanwhile.lock().unwrap() = Some((call, Box::new(happens)));
     }
 
     /// Lets `passing` more of these calls pass and fails `failing` after them.
@@ -117,6 +121,10 @@ impl Shared {
         if let Call::Watermarks | Call::Committed = call {
             let unsettled = self.is_unsettled.load(Ordering::SeqCst);
             assert!(!unsettled, "{call:?} before the id of an unknown outcome was opened again (law 8)");
+        }
+        let happens = self.meanwhile.lock().unwrap().take_if(|(asked, _)| *asked == call);
+        if let Some((_, happens)) = happens {
+            happens();
         }
         let mut outages = self.outages.lock().unwrap();
         let Some(outage) = outages.get_mut(&call) else { return Ok(()) };
@@ -244,14 +252,11 @@ impl Log for FaultyLog {
     }
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>> {
         self.shared.ask(Call::Committed)?;
-        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
-            happens();
-        }
         self.inner.committed(group)
     }
-    fn is_replaced(&self, _: &str, _: Option<&Membership>, _: &str) -> Result<bool> {
+    fn is_replaced(&self, group: &str, membership: Option<&Membership>, member: &str) -> Result<bool> {
         self.shared.ask(Call::IsReplaced)?;
-        Ok(self.replaced.load(Ordering::SeqCst))
+        self.inner.is_replaced(group, membership, member)
     }
 
     fn address(&self) -> String {

@@ -67,12 +67,16 @@ fn a_successors_offsets_are_not_taken_for_a_reset() {
         Running::start(&place.log, until_end("same")).wait().unwrap();
         place.write(500);
         let log = FaultyLog::new(&place.log);
-        let successor = place.log.clone();
-        *log.meanwhile.lock().unwrap() = Some(Box::new(move || {
-            Running::start(&successor, until_end("same")).wait().unwrap();
-        }));
+        let (inner, status) = (place.log.clone(), StatusBoard::default());
+        let (sender, successor) = std::sync::mpsc::channel();
+        log.meanwhile(Call::Committed, move || {
+            let successor = Running::start(&inner, WorkerOptions { status: status.clone(), ..live("same") });
+            wait_for("its work", || status.total("processed") == written_before + 500);
+            sender.send(successor).unwrap();
+        });
         let error = Running::start(&log.as_log(), live("same")).wait().unwrap_err();
         assert!(matches!(error, Error::Fenced { .. }), "{error}");
+        successor.recv().unwrap().stop().unwrap();
         place.check();
     }
 }

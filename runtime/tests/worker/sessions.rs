@@ -190,7 +190,6 @@ fn a_stop_without_a_last_commit_loses_nothing() {
 fn a_worker_that_was_fenced_and_not_replaced_begins_again() {
     let (mut place, told) = (Place::new(), Told::default());
     let log = FaultyLog::new(&place.log);
-    log.replaced.store(false, Ordering::SeqCst);
     let running = Running::start(&log.as_log(), WorkerOptions { notice: told.notice(), ..live("a") });
     for round in 1..=3 {
         place.write(WRITTEN);
