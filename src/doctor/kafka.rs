@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::Result;
 use tidegate_runtime::log::Log as _;
-use tidegate_runtime::log::kafka::diagnosis::{Diagnosis, Read, Told, ask, ask_registry};
+use tidegate_runtime::log::kafka::diagnosis::{Diagnosis, Read, Told, Unread, ask, ask_registry};
 use tidegate_runtime::log::kafka::{Connection, KafkaLog};
 use tidegate_runtime::topology::Topology;
 use tidegate_schemas::TOPICS;
@@ -115,9 +115,9 @@ impl Cluster<'_> {
             self.told.brokers.iter().partition(|broker| self.is_reached(&broker.address));
         let read: BTreeMap<i32, Read> =
             reached.iter().map(|broker| (broker.id, diagnosis.broker(broker.id))).collect();
-        let skip =
-            |broker: &&_| Finding::skip(format!("settings of broker {}", id(broker)), "it is not reached");
-        let mut findings: Vec<Finding> = unreached.iter().map(skip).collect();
+        let unreached = unreached.iter().map(|broker| format!("settings of broker {}", broker.id));
+        let mut findings: Vec<Finding> =
+            unreached.map(|what| Finding::skip(what, "it is not reached")).collect();
         let made: Vec<&str> =
             INTERNAL.into_iter().filter(|name| self.told.topics.contains_key(*name)).collect();
         findings.extend(settings::judge(&read, &self.examination.ours, &made, self.brokers()));
@@ -131,7 +131,7 @@ impl Cluster<'_> {
         let there: Vec<&str> = there.filter(|name| self.told.topics.contains_key(*name)).collect();
         let mut settings = Diagnosis::of(self.log).topics(&there);
         let mut found = |name: &str| {
-            let settings = settings.remove(name).unwrap_or_else(|| Ok(BTreeMap::new()));
+            let settings = settings.remove(name).unwrap_or_else(|| Err(Unread::Failed("no answer".to_owned())));
             self.told.topics.get(name).map(|spread| Found { spread: *spread, settings })
         };
         let internal = INTERNAL
@@ -187,10 +187,6 @@ impl Cluster<'_> {
         }
         report.add(probe::run(self.log))
     }
-}
-
-fn id(broker: &tidegate_runtime::log::kafka::diagnosis::Broker) -> i32 {
-    broker.id
 }
 
 /// The topics of the table. One that has a single partition there is read whole by every task.

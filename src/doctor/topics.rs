@@ -79,8 +79,10 @@ pub(super) fn judge(wanted: &Wanted, found: Option<&Found>, brokers: i64) -> Vec
 /// One of the topics brokers make for themselves: only its copies are of interest.
 pub(super) fn internal(name: &str, found: &Found, brokers: i64) -> Finding {
     let in_sync = found.settings.as_ref().ok().and_then(|settings| settings.get("min.insync.replicas"));
-    let in_sync = in_sync.and_then(|value| value.parse().ok()).unwrap_or(1);
-    copies(&found.spread, in_sync, brokers).about(name)
+    match in_sync.and_then(|value| value.parse().ok()) {
+        Some(in_sync) => copies(&found.spread, in_sync, brokers).about(name),
+        None => Finding::skip(name, "its settings could not be read"),
+    }
 }
 
 fn spread(wanted: &Wanted, spread: &Spread) -> Vec<Verdict> {
@@ -112,8 +114,13 @@ fn spread(wanted: &Wanted, spread: &Spread) -> Vec<Verdict> {
 
 /// In the order in which they are shown; the copies come last.
 fn of_settings(role: Role, settings: &Settings, spread: &Spread, brokers: i64) -> Vec<Verdict> {
+    let untold = RULES.iter().map(|(setting, _)| *setting).filter(|setting| !settings.contains_key(*setting));
+    let untold: Vec<&str> = untold.collect();
     let mut verdicts: Vec<Verdict> =
         RULES.iter().filter_map(|(setting, judge)| judge(setting, settings.get(*setting)?, role)).collect();
+    if !untold.is_empty() {
+        verdicts.push(Verdict::skip(format!("its brokers do not tell `{}`", untold.join("`, `"))));
+    }
     if let Some(in_sync) = settings.get("min.insync.replicas").and_then(|value| value.parse().ok()) {
         verdicts.push(copies(spread, in_sync, brokers));
     }
@@ -331,6 +338,23 @@ mod tests {
         assert!(denied[0].remedy.as_ref().unwrap().contains("DescribeConfigs on the topic `readings`"));
         let failed = judged(Role::Input, SPREAD, Err(Unread::Failed("timed out".to_owned())));
         assert_eq!(failed[0].to_string(), "skip  topic readings: its settings could not be read: timed out");
+    }
+
+    #[test]
+    fn a_setting_that_is_not_told_is_not_taken_for_a_good_one() {
+        let mut settings = good();
+        settings.remove("retention.ms");
+        let findings = judged(Role::Input, SPREAD, Ok(settings));
+        assert_eq!(findings[0].to_string(), "skip  topic readings: its brokers do not tell `retention.ms`");
+    }
+
+    #[test]
+    fn the_copies_of_internal_topics_are_judged_too() {
+        let of = |settings| internal("__transaction_state", &Found { spread: SPREAD, settings }, 3);
+        assert_eq!(of(Ok(good())).level, Level::Ok);
+        let one = Settings::from([("min.insync.replicas".to_owned(), "1".to_owned())]);
+        assert_eq!(of(Ok(one)).level, Level::Warn);
+        assert_eq!(of(Err(Unread::Denied)).level, Level::Skip);
     }
 
     #[test]

@@ -26,9 +26,10 @@ pub use super::registry::{RegistryTold, look as ask_registry};
 use crate::error::Result;
 use crate::log::{Cleanup, TopicSpec};
 
-/// How long one address may take: brokers answer within milliseconds, name servers within a second or two.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Shorter than that: an address that swallows packets must give its reason in time.
+/// How long one address may take. Brokers answer within milliseconds: what has given a reason by the end of the first wait will not answer
+/// in the second, which is for a machine that is very busy.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
+/// Shorter than both together: an address that swallows packets must give its reason in time.
 const CONNECT_WITHIN_MS: &str = "4000";
 
 /// The requests a broker understands, by number, with the oldest and the newest version of each.
@@ -95,12 +96,16 @@ pub fn ask(connection: &Connection, address: &str) -> Result<Told, String> {
     let client =
         config.create_with_context(Listener::default()).map_err(|error| refused(error).to_string())?;
     let client: BaseConsumer<Listener> = client;
-    let metadata = client.fetch_metadata(None, PATIENCE);
     let listener = client.context();
+    let mut metadata = client.fetch_metadata(None, PATIENCE[0]);
     listener.catch_up(&client);
+    if metadata.is_err() && listener.heard.recent().is_none() {
+        metadata = client.fetch_metadata(None, PATIENCE[1]);
+        listener.catch_up(&client);
+    }
     let metadata = metadata.map_err(|error| listener.reason(address, &error))?;
     Ok(Told {
-        cluster_id: client.client().fetch_cluster_id(PATIENCE),
+        cluster_id: client.client().fetch_cluster_id(PATIENCE[0]),
         brokers: brokers(&metadata),
         apis: listener.apis.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         topics: metadata.topics().iter().filter_map(spread).collect(),

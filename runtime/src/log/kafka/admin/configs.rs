@@ -43,7 +43,7 @@ pub(super) fn of_topics(client: &Client, names: &[&str]) -> Result<Answers<Setti
 pub(super) fn of_broker(client: &Client, id: i32) -> Result<Settings, Failure> {
     let name = id.to_string();
     let mut answers = describe(client, Resource::RD_KAFKA_RESOURCE_BROKER, &[&name])?;
-    answers.remove(&name).unwrap_or_else(|| Ok(Settings::new()))
+    answers.remove(&name).unwrap_or_else(|| Err(Failure::new(Code::Fail, "the answer was about others")))
 }
 
 fn describe(client: &Client, kind: Resource, names: &[&str]) -> Result<Answers<Settings>, Failure> {

@@ -15,8 +15,8 @@ use super::servers::authorities;
 use crate::error::Result;
 use crate::log::kafka::RegistryConnection;
 
-/// How long one address may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one address may take for one answer: registries answer within milliseconds, unless their machine is very busy.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the registry at one address has told.
 #[derive(Clone, Debug, PartialEq, Eq)]
