@@ -131,7 +131,8 @@ impl Cluster<'_> {
         let there: Vec<&str> = there.filter(|name| self.told.topics.contains_key(*name)).collect();
         let mut settings = Diagnosis::of(self.log).topics(&there);
         let mut found = |name: &str| {
-            let settings = settings.remove(name).unwrap_or_else(|| Err(Unread::Failed("no answer".to_owned())));
+            let settings =
+                settings.remove(name).unwrap_or_else(|| Err(Unread::Failed("no answer".to_owned())));
             self.told.topics.get(name).map(|spread| Found { spread: *spread, settings })
         };
         let internal = INTERNAL

@@ -126,6 +126,12 @@ impl Cluster {
     pub fn start_broker(&self) {
         self.run(&["start", "broker"]);
     }
+
+    /// Where the broker keeps a partition's files.
+    pub fn files_of(&self, topic: &str, partition: i32) -> PathBuf {
+        let own = self.own.as_ref().expect("only the files of a cluster of our own are known");
+        own.directory.join("data").join(format!("{topic}-{partition}"))
+    }
 }
 
 impl Own {

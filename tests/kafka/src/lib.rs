@@ -26,5 +26,6 @@ pub mod proxied;
 pub mod proxy;
 pub mod reader;
 pub mod registry;
+pub mod segment;
 pub mod sinks;
 pub mod world;

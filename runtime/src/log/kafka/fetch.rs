@@ -237,7 +237,8 @@ impl Reading {
                 *next = offset.max(*next);
                 *at_end = true;
             }
-            Fetched::Fault(code, text) => trouble = Some((code, text)),
+            // Behind a damaged batch librdkafka reads on at a place that is none, and reports what it finds there: the first word counts.
+            Fetched::Fault(code, text) => trouble = trouble.take().or(Some((code, text))),
         });
         let high = queue.high_watermark().unwrap_or_default().max(self.next);
         if let Some((code, text)) = trouble {
@@ -270,7 +271,11 @@ impl Reading {
                 what: format!("the broker does not let us read `{}`", partition.topic),
                 remedy: "allow READ on the topic to this user".to_owned(),
             }),
-            RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage => {
+            // The last one is a format nobody writes: the batch's header is damaged, which no checksum covers.
+            RDKafkaErrorCode::BadMessage
+            | RDKafkaErrorCode::InvalidMessage
+            | RDKafkaErrorCode::BadCompression
+            | RDKafkaErrorCode::NotImplemented => {
                 Err(Error::Corrupt { at: partition.at(self.next), detail: text.to_owned() })
             }
             // Leaders move, connections break: librdkafka goes on by itself.

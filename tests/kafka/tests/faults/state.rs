@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tidegate_kafka_tests::instances::Process;
 use tidegate_kafka_tests::job::Job;
+use tidegate_kafka_tests::segment::{Batch, Place, damage};
 
 use crate::world;
 
@@ -109,4 +110,17 @@ fn a_record_that_is_no_block_in_a_changelog_is_named() {
     world.behind.append("totals-changelog", 3, b"no block");
     Process::start(job.processor("0", "--until-end"))
         .refuses(1, &[&format!("totals-changelog[3]@{at}"), "damaged"]);
+}
+
+#[test]
+fn a_changelog_damaged_on_the_brokers_disk_is_named() {
+    let places = [(Batch::Last, Place::Records), (Batch::First, Place::Records), (Batch::Last, Place::Magic)];
+    for (batch, place) in places {
+        let world = world();
+        let job = Job::totals(&world);
+        half_done(&job);
+        damage(&world.cluster.files_of("totals-changelog", 3), batch, place);
+        println!("{batch:?} {place:?}");
+        Process::start(job.processor("0", "--until-end")).refuses(1, &["totals-changelog[3]@", "damaged"]);
+    }
 }
