@@ -111,6 +111,12 @@ impl Client {
         self.ears.heard.forget();
     }
 
+    /// True if connections have failed since a call was last answered.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.poll(0);
+        self.ears.heard.recent().is_some()
+    }
+
     /// What a call was answered with, and what was heard meanwhile.
     pub(super) fn failure(&self, code: sys::rd_kafka_resp_err_t, text: Option<String>) -> Failure {
         // Connection errors with their codes wait in the queue.

@@ -10,7 +10,7 @@ use sys::rd_kafka_admin_op_t as Kind;
 use super::super::fault::{Code, Failure};
 use super::super::native::{Client, c_name, is_fine, text_of};
 use super::request::{Request, each};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::Cleanup;
 
 /// Every setting in force, its default included, with its value as text; one that is kept secret is left out.
@@ -47,10 +47,9 @@ pub(super) fn of_broker(client: &Client, id: i32) -> Result<Settings, Failure> {
 }
 
 fn describe(client: &Client, kind: Resource, names: &[&str]) -> Result<Answers<Settings>, Failure> {
-    let invalid = |error: Error| Failure::new(Code::InvalidArgument, error.to_string());
-    let resources = Resources::new(kind, names).map_err(invalid)?;
+    let resources = Resources::new(kind, names)?;
     let mut pointers = resources.0.clone();
-    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS).map_err(invalid)?;
+    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS)?;
     // SAFETY: the resources live through the call, which copies them.
     let request = request.send(|client, options, queue| unsafe {
         sys::rd_kafka_DescribeConfigs(client, pointers.as_mut_ptr(), pointers.len(), options, queue);

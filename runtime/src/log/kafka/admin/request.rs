@@ -12,9 +12,9 @@ use std::ptr::NonNull;
 
 use rdkafka_sys as sys;
 
-use super::super::fault::Failure;
+use super::super::fault::{Code, Failure};
 use super::super::native::{Client, is_fine, text_of};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How long a question may take. Brokers answer within milliseconds; one that restarts takes longer than anybody should wait here.
 pub(super) const REQUEST_MS: c_int = 5_000;
@@ -27,14 +27,18 @@ pub(super) struct Request<'c> {
 }
 
 impl<'c> Request<'c> {
-    pub(super) fn new(client: &'c Client, kind: sys::rd_kafka_admin_op_t) -> Result<Request<'c>> {
+    /// A failure when the cluster has not answered lately, and still does not.
+    pub(super) fn new(client: &'c Client, kind: sys::rd_kafka_admin_op_t) -> Result<Request<'c>, Failure> {
+        if client.is_in_trouble() {
+            check_answers(client)?;
+        }
         // SAFETY: the client lives; both are ours to destroy.
         let (options, queue) = unsafe {
             let options = sys::rd_kafka_AdminOptions_new(client.as_ptr(), kind);
             (NonNull::new(options), NonNull::new(sys::rd_kafka_queue_new(client.as_ptr())))
         };
         let (Some(options), Some(queue)) = (options, queue) else {
-            return Err(Error::Defect("librdkafka knows no such request".to_owned()));
+            return Err(Failure::new(Code::InvalidArgument, "librdkafka knows no such request"));
         };
         let request = Request { client, options, queue };
         // SAFETY: the options are ours; null is allowed for the text of an error, and these cannot fail for these kinds.
@@ -142,6 +146,23 @@ impl Drop for Answer {
         // SAFETY: it was made for us and is destroyed once.
         unsafe { sys::rd_kafka_event_destroy(self.as_ptr()) };
     }
+}
+
+/// Asks any broker for nothing. A request for one certain broker that is away makes librdkafka 2.12 try to connect to it some thousand
+/// times a second; this question waits between two tries.
+fn check_answers(client: &Client) -> Result<(), Failure> {
+    let mut metadata = std::ptr::null();
+    // SAFETY: the client lives; on success the metadata is ours to destroy.
+    let code = unsafe {
+        sys::rd_kafka_metadata(client.as_ptr(), 0, std::ptr::null_mut(), &raw mut metadata, REQUEST_MS)
+    };
+    if !is_fine(code) {
+        return Err(client.failure(code, None));
+    }
+    client.succeeded();
+    // SAFETY: as above.
+    unsafe { sys::rd_kafka_metadata_destroy(metadata) };
+    Ok(())
 }
 
 /// The id of the cluster.

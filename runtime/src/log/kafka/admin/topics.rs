@@ -31,7 +31,8 @@ pub(super) fn describe(client: &Client, names: &[&str], what: &str) -> Result<BT
     }
     let names: Vec<CString> = names.iter().map(|name| c_name(name)).collect::<Result<_>>()?;
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS)?;
+    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS)
+        .map_err(|failure| failure.named(what))?;
     // SAFETY: the names live through the call, which copies them; the collection is destroyed once, after the call that copies it.
     let request = request.send(|client, options, queue| unsafe {
         let topics = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
@@ -122,7 +123,9 @@ pub(super) fn create(
 ) -> Result<Made> {
     let what = "make the topics";
     let made = NewTopics::new(specs, more)?;
-    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_CREATETOPICS)?.waiting_for_the_change();
+    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_CREATETOPICS)
+        .map_err(|failure| failure.named(what))?
+        .waiting_for_the_change();
     let request = if only_checked { request.only_checked() } else { request };
     let mut pointers = made.0.clone();
     // SAFETY: the topics live through the call, which copies them.
@@ -147,7 +150,9 @@ pub(super) fn create(
 pub(super) fn delete(client: &Client, name: &str) -> Result<()> {
     let what = format!("remove topic `{name}`");
     let c_name = c_name(name)?;
-    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_DELETETOPICS)?.waiting_for_the_change();
+    let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_DELETETOPICS)
+        .map_err(|failure| failure.named(&what))?
+        .waiting_for_the_change();
     // SAFETY: the name is copied; the topic object is destroyed once, after the call that copies it.
     let request = request.send(|client, options, queue| unsafe {
         let mut topic = sys::rd_kafka_DeleteTopic_new(c_name.as_ptr());
