@@ -1,132 +1,181 @@
 //! The input: the same for everybody who is measured, made by arithmetic so that what must come out can be recomputed.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-
 use anyhow::Result;
 use serde::Serialize;
 use tidegate_runtime::avro::Encoder;
-use tidegate_runtime::log::embedded::EmbeddedLog;
-use tidegate_runtime::log::{Cleanup, Log, Outgoing, Producer, TopicSpec, partition_for, subject_of_value};
-use tidegate_runtime::time::EventTime;
-use tidegate_schemas::topics::{INVOICES, RADARS, READINGS, TOPICS, VEHICLES};
+use tidegate_runtime::log::{SchemaId, SchemaRegistry, subject_of_value};
+use tidegate_schemas::topics::{INVOICES, RADARS, READINGS, VEHICLES};
 use tidegate_schemas::{
     RadarEvent, RadarEventKind, RadarKind, Reading, Topic, VehicleEvent, VehicleEventKind,
 };
 
-use crate::Job;
+use crate::work::{Job, Work};
 
-/// Where event time begins: 2023-11-14T22:13:20Z, a multiple of the window size.
-const START_MS: i64 = 1_700_000_000_000;
-const WINDOW_MS: i64 = 5_000;
-/// How many records go into one transaction.
-const TRANSACTION_RECORDS: u64 = 50_000;
+/// Where event time begins: 2023-11-14T22:13:20Z, a multiple of the window size. A record is 1 ms later than the one before.
+pub(crate) const START_MS: i64 = 1_700_000_000_000;
+/// How long a window is.
+pub(crate) const WINDOW_MS: i64 = 5_000;
 const RADAR_COUNT: u64 = 100;
-
-/// What must come out.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Expected {
-    /// Count and amount per customer and window start.
-    Totals(BTreeMap<(String, i64), (i64, i64)>),
-    /// Plate and time of every infraction, with its owner.
-    Infractions(BTreeMap<(String, i64), String>),
-}
+/// One reading in so many is over the limit, after the margin of 5 km/h.
+pub(crate) const OVER_THE_LIMIT_EVERY: u64 = 10;
 
 /// Version 1 of the invoice: 41 bytes on average, as in the comparison with other stream processors.
 #[derive(Serialize)]
-struct PlainInvoice {
-    invoice_id: String,
-    customer_id: String,
+struct PlainInvoice<'i> {
+    invoice_id: &'i str,
+    customer_id: &'i str,
     issued_at: i64,
     amount_minor: i64,
-    currency: String,
+    currency: &'static str,
 }
 
-/// Fills a new log; gives what must come out.
-pub(crate) fn write(job: Job, data: &Path, records: u64, keys: u64) -> Result<Expected> {
-    let log = EmbeddedLog::open(data)?;
-    let spec = |topic: &Topic| TopicSpec {
-        name: topic.name.to_owned(),
-        partitions: topic.partitions,
-        cleanup: Cleanup::Delete,
-    };
-    log.create_topics(&TOPICS.map(spec))?;
-    let mut writer =
-        Writer { producer: log.producer("bench-input")?, outgoing: Outgoing::default(), log, pending: 0 };
-    match job {
-        Job::Totals => invoices(&mut writer, records, keys),
-        Job::Speeding => readings(&mut writer, records, keys),
+/// A record to be written.
+pub(crate) struct Sample<'s> {
+    pub(crate) topic: &'static Topic,
+    pub(crate) time_ms: i64,
+    pub(crate) key: &'s str,
+    pub(crate) value: &'s [u8],
+}
+
+/// Registers the schema that a topic's records are written by.
+pub(crate) fn register(registry: &dyn SchemaRegistry, topic: &Topic) -> Result<(SchemaId, &'static str)> {
+    // Invoices without lines: the first version.
+    let schema = if topic.name == INVOICES.name { INVOICES.older_schemas[0] } else { topic.schema };
+    Ok((registry.register(&subject_of_value(topic.name), schema)?, schema))
+}
+
+/// Makes every record, in the order of event time.
+pub(crate) fn generate(
+    work: &Work,
+    registry: &dyn SchemaRegistry,
+    take: &mut dyn FnMut(&Sample<'_>) -> Result<()>,
+) -> Result<()> {
+    match work.job {
+        Job::Totals => invoices(work, registry, take),
+        Job::Speeding => {
+            registrations(work, registry, take)?;
+            readings(work, registry, take)
+        }
     }
 }
 
-fn invoices(writer: &mut Writer, records: u64, keys: u64) -> Result<Expected> {
-    let encoder = writer.encoder(&INVOICES, INVOICES.older_schemas[0])?;
-    let mut totals: BTreeMap<(String, i64), (i64, i64)> = BTreeMap::new();
-    for number in 0..records {
-        let issued_at = START_MS + i64::try_from(number)?;
+fn encoder(registry: &dyn SchemaRegistry, topic: &Topic) -> Result<Encoder> {
+    let (id, schema) = register(registry, topic)?;
+    Ok(Encoder::new(id, schema)?)
+}
+
+fn invoices(
+    work: &Work,
+    registry: &dyn SchemaRegistry,
+    take: &mut dyn FnMut(&Sample<'_>) -> Result<()>,
+) -> Result<()> {
+    let encoder = encoder(registry, &INVOICES)?;
+    let mut value = Vec::new();
+    for number in 0..work.records {
+        let customer_id = customer(customer_of(work, number));
         let invoice = PlainInvoice {
-            invoice_id: format!("INV-{number:010}"),
-            customer_id: format!("C{:06}", scattered(number) % keys),
-            issued_at,
-            amount_minor: i64::try_from(scattered(number) % 10_000)? + 1,
-            currency: "EUR".to_owned(),
+            invoice_id: &format!("INV-{number:010}"),
+            customer_id: &customer_id,
+            issued_at: time_of(number),
+            amount_minor: amount_of(number),
+            currency: "EUR",
         };
-        let window = issued_at - issued_at.rem_euclid(WINDOW_MS);
-        let total = totals.entry((invoice.customer_id.clone(), window)).or_default();
-        *total = (total.0 + 1, total.1 + invoice.amount_minor);
-        writer.push(&INVOICES, issued_at, &invoice.customer_id, &encoder, &invoice)?;
+        value.clear();
+        encoder.encode(&invoice, &mut value)?;
+        take(&Sample { topic: &INVOICES, time_ms: invoice.issued_at, key: &customer_id, value: &value })?;
     }
-    writer.commit()?;
-    Ok(Expected::Totals(totals))
+    Ok(())
 }
 
-fn readings(writer: &mut Writer, records: u64, keys: u64) -> Result<Expected> {
-    let radars = writer.encoder(&RADARS, RADARS.schema)?;
+fn registrations(
+    work: &Work,
+    registry: &dyn SchemaRegistry,
+    take: &mut dyn FnMut(&Sample<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut value = Vec::new();
+    let radars = encoder(registry, &RADARS)?;
     for number in 0..RADAR_COUNT {
         let event = RadarEvent {
-            radar_id: format!("radar-{number}"),
+            radar_id: radar(number),
             kind: RadarEventKind::Installed,
             radar_kind: RadarKind::Fixed,
             speed_limit_kmh: 50,
             place: "a road".to_owned(),
             valid_from: START_MS - 1,
         };
-        writer.push(&RADARS, event.valid_from, &event.radar_id, &radars, &event)?;
+        value.clear();
+        radars.encode(&event, &mut value)?;
+        take(&Sample { topic: &RADARS, time_ms: event.valid_from, key: &event.radar_id, value: &value })?;
     }
-    let vehicles = writer.encoder(&VEHICLES, VEHICLES.schema)?;
-    for number in 0..keys {
+    let vehicles = encoder(registry, &VEHICLES)?;
+    for number in 0..work.keys {
         let event = VehicleEvent {
             plate: plate(number),
             kind: VehicleEventKind::Registered,
-            owner_id: format!("owner-{number}"),
+            owner_id: owner(number),
             valid_from: START_MS - 1,
         };
-        writer.push(&VEHICLES, event.valid_from, &event.plate, &vehicles, &event)?;
+        value.clear();
+        vehicles.encode(&event, &mut value)?;
+        take(&Sample { topic: &VEHICLES, time_ms: event.valid_from, key: &event.plate, value: &value })?;
     }
-    let encoder = writer.encoder(&READINGS, READINGS.schema)?;
-    let mut infractions = BTreeMap::new();
-    for number in 0..records {
-        let vehicle = scattered(number) % keys;
-        let reading = Reading {
-            radar_id: format!("radar-{}", number % RADAR_COUNT),
-            sequence: i64::try_from(number)?,
-            plate: plate(vehicle),
-            measured_at: START_MS + i64::try_from(number)?,
-            // One in ten is over the limit after the margin of 5 km/h.
-            speed_kmh: if number % 10 == 0 { 70 } else { 45 },
-        };
-        if number % 10 == 0 {
-            infractions.insert((reading.plate.clone(), reading.measured_at), format!("owner-{vehicle}"));
-        }
-        writer.push(&READINGS, reading.measured_at, &reading.plate, &encoder, &reading)?;
-    }
-    writer.commit()?;
-    Ok(Expected::Infractions(infractions))
+    Ok(())
 }
 
-fn plate(vehicle: u64) -> String {
+fn readings(
+    work: &Work,
+    registry: &dyn SchemaRegistry,
+    take: &mut dyn FnMut(&Sample<'_>) -> Result<()>,
+) -> Result<()> {
+    let encoder = encoder(registry, &READINGS)?;
+    let mut value = Vec::new();
+    for number in 0..work.records {
+        let reading = Reading {
+            radar_id: radar(number),
+            sequence: i64::try_from(number)?,
+            plate: plate(customer_of(work, number)),
+            measured_at: time_of(number),
+            speed_kmh: if number % OVER_THE_LIMIT_EVERY == 0 { 70 } else { 45 },
+        };
+        value.clear();
+        encoder.encode(&reading, &mut value)?;
+        take(&Sample { topic: &READINGS, time_ms: reading.measured_at, key: &reading.plate, value: &value })?;
+    }
+    Ok(())
+}
+
+/// A record's event time.
+pub(crate) fn time_of(number: u64) -> i64 {
+    START_MS + i64::try_from(number).unwrap_or(i64::MAX - START_MS)
+}
+
+/// Whose invoice, or whose reading, a record is.
+pub(crate) fn customer_of(work: &Work, number: u64) -> u64 {
+    scattered(number) % work.keys
+}
+
+/// An invoice's amount.
+pub(crate) fn amount_of(number: u64) -> i64 {
+    i64::try_from(scattered(number) % 10_000).unwrap_or(0) + 1
+}
+
+/// A customer's id.
+pub(crate) fn customer(number: u64) -> String {
+    format!("C{number:06}")
+}
+
+/// A vehicle's plate.
+pub(crate) fn plate(vehicle: u64) -> String {
     format!("V-{vehicle:06}")
+}
+
+/// A vehicle's owner.
+pub(crate) fn owner(vehicle: u64) -> String {
+    format!("owner-{vehicle}")
+}
+
+fn radar(number: u64) -> String {
+    format!("radar-{}", number % RADAR_COUNT)
 }
 
 /// Spreads numbers over keys without a pattern that a cache would like (SplitMix64's finish).
@@ -134,43 +183,4 @@ fn scattered(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 27)
-}
-
-struct Writer {
-    log: EmbeddedLog,
-    producer: Box<dyn Producer>,
-    outgoing: Outgoing,
-    pending: u64,
-}
-
-impl Writer {
-    fn encoder(&self, topic: &Topic, schema: &str) -> Result<Encoder> {
-        let id = self.log.registry().register(&subject_of_value(topic.name), schema)?;
-        Ok(Encoder::new(id, schema)?)
-    }
-
-    fn push<T: Serialize>(
-        &mut self,
-        topic: &Topic,
-        time_ms: i64,
-        key: &str,
-        encoder: &Encoder,
-        value: &T,
-    ) -> Result<()> {
-        let mut bytes = Vec::new();
-        encoder.encode(value, &mut bytes)?;
-        let name: Arc<str> = topic.name.into();
-        let partition = partition_for(key.as_bytes(), topic.partitions);
-        let to = self.outgoing.partition(&name, partition);
-        to.push(EventTime(time_ms), Some(key.as_bytes()), Some(&bytes), &[]);
-        self.pending += 1;
-        if self.pending == TRANSACTION_RECORDS { self.commit() } else { Ok(()) }
-    }
-
-    fn commit(&mut self) -> Result<()> {
-        self.producer.send(&mut self.outgoing)?;
-        self.producer.commit(None)?;
-        self.pending = 0;
-        Ok(())
-    }
 }
