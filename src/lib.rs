@@ -14,6 +14,7 @@ mod exit;
 mod groups;
 mod home;
 mod instance;
+mod metrics;
 mod moment;
 mod name;
 mod process;

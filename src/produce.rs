@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +13,9 @@ use tidegate_runtime::notice::Notice;
 use tidegate_runtime::patience::Patience;
 use tidegate_runtime::time::EventTime;
 
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::metrics::{Metrics, Source, Watch};
 use crate::signals::Stop;
 use crate::workers::block_on;
 
@@ -26,6 +29,21 @@ pub(crate) struct Plan {
     pub(crate) parameters: String,
     pub(crate) rate_per_second: Option<u32>,
     pub(crate) notice: Notice,
+    /// Counts what is in the log, for whoever shows it.
+    pub(crate) written: Arc<AtomicU64>,
+}
+
+/// Begins to show how far it is, if somebody asked for it.
+pub(crate) fn show(
+    metrics: Metrics,
+    app: &str,
+    stop: &Stop,
+    console: Console,
+) -> Result<(Watch, Arc<AtomicU64>)> {
+    let written: Arc<AtomicU64> = Arc::default();
+    let source = Source::Producer { app: app.to_owned(), written: written.clone() };
+    // A producer is one thread: when it fails the process ends, and nobody is left to tell.
+    Ok((metrics.serve(source, stop, console)?, written))
 }
 
 /// Writes all of `records` that is not in the log yet.
@@ -46,7 +64,7 @@ where
         parameters: plan.parameters,
         rate_per_second: plan.rate_per_second,
         commit_interval: COMMIT_INTERVAL,
-        written: Arc::default(),
+        written: plan.written,
         notice: plan.notice,
     };
     let outcome = block_on(ingest(log, &options, encoded, stop.requested()))?;

@@ -10,10 +10,12 @@ use sha2::{Digest, Sha256};
 use tidegate_producers::{
     MoersSummary, Produced, ReplayError, RetailSummary, replay_invoices, replay_radars,
 };
+use tidegate_runtime::topology::Topology;
 
 use crate::cli::Context;
 use crate::exit::Exit;
 use crate::home::PartitionArgs;
+use crate::metrics::MetricsArgs;
 use crate::name;
 use crate::produce::{self, Plan};
 use crate::signals::Stop;
@@ -62,6 +64,8 @@ struct Common {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     partitions: PartitionArgs,
 }
 
@@ -89,11 +93,19 @@ fn write<R: Iterator<Item = Result<Produced, ReplayError>>>(
     context: &Context,
     lines: impl FnOnce(&R) -> Vec<String>,
 ) -> Result<Exit> {
+    let metrics = common.metrics.bind()?;
     let stop = Stop::on_signals()?;
+    let (watch, written) = produce::show(metrics, &app, &stop, context.console)?;
     let log = context.home.open_or_create(common.partitions)?;
+    watch.opened(&log, &Topology::changelog_of(&app));
     context.console.say(format_args!("{app}: writing `{}` into {}", common.from.display(), log.address()));
-    let plan =
-        Plan { app: app.clone(), parameters, rate_per_second: common.rate, notice: context.console.notice() };
+    let plan = Plan {
+        app: app.clone(),
+        parameters,
+        rate_per_second: common.rate,
+        notice: context.console.notice(),
+        written,
+    };
     let ingested = produce::write(log, plan, records.by_ref(), &stop)?;
     context.console.say(produce::progress(&app, &ingested));
     if ingested.finished && ingested.written > 0 {

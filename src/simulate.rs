@@ -9,10 +9,12 @@ use tidegate_producers::{
     simulate_radars,
 };
 use tidegate_runtime::time::EventTime;
+use tidegate_runtime::topology::Topology;
 
 use crate::cli::Context;
 use crate::exit::Exit;
 use crate::home::PartitionArgs;
+use crate::metrics::MetricsArgs;
 use crate::produce::{self, Plan};
 use crate::signals::Stop;
 use crate::{moment, name};
@@ -89,6 +91,8 @@ struct Common {
     #[arg(long, value_name = "TIME", default_value_t = EventTime(DEFAULT_START_MS), value_parser = moment::parse)]
     start: EventTime,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     partitions: PartitionArgs,
 }
 
@@ -158,14 +162,18 @@ fn write(
     mut simulation: Simulation,
     context: &Context,
 ) -> Result<Exit> {
+    let metrics = common.metrics.bind()?;
     let stop = Stop::on_signals()?;
+    let (watch, written) = produce::show(metrics, &app, &stop, context.console)?;
     let log = context.home.open_or_create(common.partitions)?;
+    watch.opened(&log, &Topology::changelog_of(&app));
     context.console.say(format_args!("{app}: writing into {}", log.address()));
     let plan = Plan {
         app: app.clone(),
         parameters,
         rate_per_second: common.rate.filter(|_| !common.unpaced),
         notice: context.console.notice(),
+        written,
     };
     let records = simulation.by_ref().map(Ok::<_, Infallible>);
     let ingested = produce::write(log, plan, records, &stop)?;

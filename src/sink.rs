@@ -1,10 +1,12 @@
 //! `sink csv|sqlite`: topics into files or a read store.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use tidegate_runtime::log::Log;
 use tidegate_runtime::time::EventTime;
 use tidegate_schemas::TOPICS;
 use tidegate_sinks::{Settings, Summary, csv, sqlite};
@@ -13,6 +15,7 @@ use crate::cli::Context;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::home::PartitionArgs;
+use crate::metrics::{MetricsArgs, Source};
 use crate::signals::Stop;
 use crate::workers::block_on;
 use crate::{moment, name};
@@ -70,6 +73,8 @@ struct Common {
     #[arg(long, value_name = "TIME", default_value_t = EventTime::DEFAULT_MAX, value_parser = moment::parse)]
     max_event_time: EventTime,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     partitions: PartitionArgs,
 }
 
@@ -108,7 +113,7 @@ fn run_csv(args: Csv, context: &Context) -> Result<Exit> {
         directory: args.out,
         segment_records: args.segment_records,
     };
-    let (stop, log) = (Stop::on_signals()?, context.home.open_or_create(args.common.partitions)?);
+    let (stop, log) = open(&args.common, &options.settings, &options.topic, context)?;
     let place = options.directory.display();
     context.console.say(format_args!("{name}: `{}` from {} into `{place}`", options.topic, log.address()));
     let summary = block_on(csv::run(log, &options, stop.requested()))?;
@@ -122,11 +127,28 @@ fn run_sqlite(args: Sqlite, context: &Context) -> Result<Exit> {
         database: args.out,
         wal_max_bytes: sqlite::WAL_MAX_BYTES,
     };
-    let (stop, log) = (Stop::on_signals()?, context.home.open_or_create(args.common.partitions)?);
+    let (stop, log) = open(&args.common, &options.settings, &options.topics[0], context)?;
     let (topics, place) = (options.topics.join("`, `"), options.database.display());
     context.console.say(format_args!("{}: `{topics}` from {} into `{place}`", args.name, log.address()));
     let summary = block_on(sqlite::run(log, &options, stop.requested()))?;
     Ok(finish(&args.name, &summary.context("sink sqlite")?, args.common.until_end, context, &stop))
+}
+
+/// Opens the log, and before it what shows how the sink is doing.
+fn open(
+    common: &Common,
+    settings: &Settings,
+    topic: &str,
+    context: &Context,
+) -> Result<(Stop, Arc<dyn Log>)> {
+    let metrics = common.metrics.bind()?;
+    let stop = Stop::on_signals()?;
+    let source = Source::Sink { name: settings.name.clone(), board: settings.board.clone() };
+    // A sink is one thread: when it fails the process ends, and nobody is left to tell.
+    let watch = metrics.serve(source, &stop, context.console)?;
+    let log = context.home.open_or_create(common.partitions)?;
+    watch.opened(&log, topic);
+    Ok((stop, log))
 }
 
 fn finish(name: &str, summary: &Summary, until_end: bool, context: &Context, stop: &Stop) -> Exit {

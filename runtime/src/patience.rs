@@ -33,6 +33,8 @@ pub struct Patience {
     who: String,
     notice: Notice,
     delay: Option<Duration>,
+    /// What failed last, until something succeeds.
+    fault: Option<String>,
     not_before: Option<Instant>,
     last_fault: Option<Instant>,
     said: BTreeSet<String>,
@@ -47,6 +49,7 @@ impl Patience {
             who: who.into(),
             notice,
             delay: None,
+            fault: None,
             not_before: None,
             last_fault: None,
             said: BTreeSet::new(),
@@ -73,12 +76,12 @@ impl Patience {
             self.owes_good_news = true;
             self.notice.say(format_args!("{} tries again: {text}", self.who));
         }
+        self.fault = Some(text);
     }
 
     /// It succeeded: the next fault is the first again.
     pub fn succeeded(&mut self) {
-        self.delay = None;
-        self.not_before = None;
+        (self.delay, self.fault, self.not_before) = (None, None, None);
         if std::mem::take(&mut self.owes_good_news) {
             self.notice.say(format_args!("{} goes on", self.who));
         }
@@ -114,6 +117,12 @@ impl Patience {
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.delay.is_some()
+    }
+
+    /// What failed last, if it has not succeeded since.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     /// True when it may be tried now: for those who have other things to do meanwhile.
@@ -171,7 +180,9 @@ mod tests {
                 assert_eq!(patience.not_before, Some(now));
             }
             assert!(!patience.is_due() && patience.is_failing());
+            assert_eq!(patience.fault(), Some("away: no route"));
             patience.succeeded();
+            assert_eq!(patience.fault(), None);
         }
     }
 

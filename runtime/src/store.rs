@@ -56,6 +56,9 @@ pub trait Store: Send {
 
     /// Roughly how many bytes its snapshot takes.
     fn size_bytes(&self) -> usize;
+
+    /// How many entries it holds.
+    fn count_entries(&self) -> usize;
 }
 
 /// An ordered map with typed keys and values; both are coded by postcard.
@@ -172,6 +175,10 @@ where
 
     fn size_bytes(&self) -> usize {
         self.size_bytes
+    }
+
+    fn count_entries(&self) -> usize {
+        self.entries.len()
     }
 }
 

@@ -23,6 +23,7 @@ use crate::changelog::{BoundedRun, Changelog, Progress, Restore};
 use crate::error::{BadRecord, Error, Reason, Result};
 use crate::log::{Chunk, Coordinates, Offset, Outgoing, RecordRef, TopicPartition};
 use crate::processor::{Aside, Context, Counters, Processor, Routes, VALUE_MAX_BYTES};
+use crate::store::Store;
 use crate::time::{EventTime, StreamTime};
 use crate::topology::SourceKind;
 
@@ -76,6 +77,8 @@ pub struct Task {
     bounded: Option<BoundedRun>,
     outcomes: VecDeque<bool>,
     dirty: bool,
+    /// What it has written to its changelog since it was built, committed or not.
+    changelog_bytes: u64,
 }
 
 impl Task {
@@ -93,6 +96,7 @@ impl Task {
             bounded: None,
             outcomes: VecDeque::new(),
             dirty: false,
+            changelog_bytes: 0,
         }
     }
 
@@ -142,6 +146,21 @@ impl Task {
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         self.dirty
+    }
+
+    /// What it has written to its changelog since it was built, committed or not.
+    #[must_use]
+    pub fn changelog_bytes(&self) -> u64 {
+        self.changelog_bytes
+    }
+
+    /// Its stores: name, size in bytes, entries.
+    pub fn store_sizes(&mut self) -> impl Iterator<Item = (&str, usize, usize)> {
+        let stores = self.parts.processor.stores().into_iter();
+        stores.map(|store| {
+            let store: &dyn Store = store;
+            (store.name(), store.size_bytes(), store.count_entries())
+        })
     }
 
     /// Applies a chunk of its changelog, without what stands before `from`.
@@ -437,7 +456,9 @@ impl Task {
         let time = self.clock.now().unwrap_or_default();
         let partition = self.parts.routes.partition;
         let blocks = outgoing.partition(&self.changelog_topic, partition);
+        let before = blocks.bytes().len();
         self.changelog.append(&mut self.parts.processor.stores(), &progress, time, blocks);
+        self.changelog_bytes += (blocks.bytes().len() - before) as u64;
         self.dirty = false;
         let grouped = self.parts.inputs.iter().filter(|input| input.kind() != SourceKind::Broadcast);
         grouped.map(|input| (input.partition().clone(), input.position())).collect()

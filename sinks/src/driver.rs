@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidegate_runtime::avro::SchemaCache;
 use tidegate_runtime::log::{Chunk, Consumer, Event, Log, Offset, TopicPartition};
@@ -173,6 +174,7 @@ impl<'a, D: Destination> Driver<'a, D> {
             log,
             lanes,
         };
+        settings.board.opened(&driver.lanes);
         driver.open_reader()?;
         Ok(driver)
     }
@@ -280,6 +282,7 @@ impl<'a, D: Destination> Driver<'a, D> {
         let intake = intake.ok_or_else(|| Error::Defect(format!("nobody takes `{}`", topic.name)))?;
         let end = until.map_or(chunk.next, |until| until.min(chunk.next));
         let mut expected = position;
+        let before = (self.summary.rows, self.summary.rejects);
         if !chunk.is_empty() {
             fault_point::reached("sink-before-write");
             self.written = true;
@@ -303,6 +306,8 @@ impl<'a, D: Destination> Driver<'a, D> {
         }
         self.destination.reached(lane, end)?;
         self.lanes[lane].position = end;
+        let (rows, rejects) = (self.summary.rows - before.0, self.summary.rejects - before.1);
+        self.settings.board.wrote(&self.lanes[lane], chunk.high_watermark, rows, rejects);
         if self.lanes[lane].has_ended() {
             self.destination.ended(lane, end)?;
             if let Some(reader) = &self.reader {
@@ -319,6 +324,7 @@ impl<'a, D: Destination> Driver<'a, D> {
             self.publisher.publish(&positions(&self.lanes))?;
         }
         self.open_reader()?;
+        self.settings.board.waits_for(self.unanswered());
         let worth_a_try = !self.stalled && self.patience.is_due();
         match self.waiting.take_if(|_| worth_a_try) {
             Some(chunk) => self.chunk(chunk),
@@ -334,11 +340,19 @@ impl<'a, D: Destination> Driver<'a, D> {
         if self.written {
             fault_point::reached("sink-after-write-before-commit");
         }
+        let begun = Instant::now();
         let committed = self.destination.commit()?;
+        self.settings.board.committed(begun.elapsed(), committed);
         if committed && std::mem::take(&mut self.written) {
             fault_point::reached("sink-after-commit");
         }
         Ok(committed)
+    }
+
+    /// What of the log it waits for, if that was asked for and not answered.
+    fn unanswered(&self) -> Option<&str> {
+        let waits = self.reader.is_none() || self.waiting.is_some() || self.gaps.iter().any(Option::is_some);
+        self.patience.fault().filter(|_| waits)
     }
 
     /// What it could commit in time is committed; the rest is read again at the next start.

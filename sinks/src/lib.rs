@@ -18,8 +18,11 @@ mod layout;
 mod place;
 mod publisher;
 mod row;
+mod status;
 #[cfg(test)]
 mod tests;
+
+pub use status::{LaneStatus, SinkBoard, SinkStatus};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,6 +54,8 @@ pub struct Settings {
     pub max_event_time: EventTime,
     /// Told what a user should know while it runs: faults that are tried again.
     pub notice: Notice,
+    /// Where it shows how it is doing.
+    pub board: SinkBoard,
 }
 
 impl Settings {
@@ -63,6 +68,7 @@ impl Settings {
             buffer_bytes: BUFFER_BYTES,
             max_event_time: EventTime::DEFAULT_MAX,
             notice: Notice::default(),
+            board: SinkBoard::default(),
         }
     }
 

@@ -224,6 +224,7 @@ impl<'a> Stages<'a> {
             parameters: words(self.scenario),
             rate_per_second: rate,
             notice: self.notice.clone(),
+            written: Arc::default(),
         };
         let records = records.map(|record| {
             handed.records.fetch_add(1, Ordering::Relaxed);

@@ -21,6 +21,7 @@ use crate::console::{Console, Output};
 use crate::exit::Exit;
 use crate::home::PartitionArgs;
 use crate::instance::Instance;
+use crate::metrics::{MetricsArgs, Source};
 use crate::signals::Stop;
 use crate::workers::{self, block_on};
 use crate::{duration, moment, name};
@@ -69,6 +70,8 @@ struct Common {
     /// behind a name of this machine that --data keeps].
     #[arg(long, value_name = "ID", value_parser = name::parse_instance)]
     instance_id: Option<String>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     #[command(flatten)]
     partitions: PartitionArgs,
     #[command(flatten)]
@@ -170,12 +173,17 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
         output.flush()?;
         return Ok(Exit::Done);
     }
-    let stop = Stop::on_signals()?;
     let home = context.home.hosting(&common.hosting, common.timing())?;
+    let metrics = common.metrics.bind()?;
+    let stop = Stop::on_signals()?;
+    let (app, console) = (topology.app(), context.console);
+    let status = StatusBoard::default();
+    let source = Source::Processor { app: app.to_owned(), board: status.clone(), workers: common.workers };
+    let watch = metrics.serve(source, &stop, console)?;
     let log = home.open_or_create(common.partitions)?;
+    watch.opened(&log, &Topology::changelog_of(app));
     let instance =
         Instance::take(home.directory(), topology.app(), common.instance_id.as_deref(), home.numbering())?;
-    let (app, console) = (topology.app(), context.console);
     console.say(format_args!(
         "{app}: instance {}, workers: {}, log: {} ({})",
         instance.id(),
@@ -183,10 +191,9 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
         log.address(),
         topology.parameters_line()
     ));
-    let status = StatusBoard::default();
     let work = |worker: u32| {
         let options = common.worker_options(&instance, worker, status.clone(), console);
-        run_worker(log.clone(), topology, options, &stop)
+        run_worker(log.clone(), topology, options, &stop).inspect_err(|error| watch.failed(error))
     };
     let mut seen = BTreeMap::new();
     workers::run(common.workers, &stop, work, || show_phases(app, &status, &mut seen, console))?;

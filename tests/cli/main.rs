@@ -2,6 +2,8 @@
 //!
 //! - `program`: runs it in a directory of its own.
 //! - `commands`: every command on a small scale, its output and its code.
+//! - `exposition`: a reader of Prometheus' text format.
+//! - `metrics`: what is served while a command runs, and what the dashboard asks for.
 //! - `doctor`: a line per check and a code, on the embedded log and on a cluster that is away.
 //! - `refusals`: every bad input: one clear line and the code of the table.
 //! - `tail`: what `topics tail` prints, where it begins and where it stops.
@@ -16,6 +18,8 @@
 mod commands;
 mod connection;
 mod doctor;
+mod exposition;
+mod metrics;
 mod program;
 mod promises;
 mod refusals;

@@ -182,4 +182,8 @@ impl<I: Serialize + DeserializeOwned + Send> Store for HeldRecords<I> {
     fn size_bytes(&self) -> usize {
         self.held.size_bytes()
     }
+
+    fn count_entries(&self) -> usize {
+        self.held.count_entries()
+    }
 }

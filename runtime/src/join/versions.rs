@@ -147,6 +147,10 @@ impl<V: TableValue> Store for VersionedTable<V> {
     fn size_bytes(&self) -> usize {
         self.versions.size_bytes()
     }
+
+    fn count_entries(&self) -> usize {
+        self.versions.count_entries()
+    }
 }
 
 #[cfg(test)]

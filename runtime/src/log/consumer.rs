@@ -21,7 +21,8 @@ const READ_RANGE_BYTES: usize = 256 * 1024;
 /// What a consumer reports.
 #[derive(Debug)]
 pub enum Event {
-    /// These partitions are now owned by this member; [`Consumer::seek`] starts fetching them.
+    /// These partitions are now owned by this member; [`Consumer::seek`] starts fetching them. A member there is nothing for is told so by
+    /// an empty list.
     Assigned(Vec<TopicPartition>),
     /// These partitions are wanted elsewhere: commit, then [`Consumer::release`] them. Until then they are still owned.
     Revoked(Vec<TopicPartition>),

@@ -302,6 +302,10 @@ impl<A: Default + Serialize + DeserializeOwned + Send> Store for WindowStore<A> 
         let per_entry = 5 + size_of::<A>();
         self.open.iter().map(|(_, table)| table.key_bytes() + table.len() * per_entry).sum()
     }
+
+    fn count_entries(&self) -> usize {
+        self.open.iter().map(|(_, table)| table.len()).sum()
+    }
 }
 
 /// An entry's changelog form, in buffers used again.

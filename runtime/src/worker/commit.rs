@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
-use crate::log::{Coordinates, GroupOffsets, Offset, TopicPartition};
+use crate::log::{Coordinates, GroupOffsets, Offset, Receipt, TopicPartition};
 use crate::patience::with_causes;
 
 /// How much output is gathered before it is handed to the producer: enough to make the hand-over cheap.
@@ -60,17 +60,17 @@ impl Worker<'_> {
             membership: self.group.membership().cloned(),
             offsets,
         };
-        let sent = self.send();
-        self.open_bytes = 0;
-        sent?;
-        fault_point::reached("after-produce-before-commit");
-        let receipt = self.producer.as_mut().ok_or_else(no_producer)?.commit(Some(&offsets))?;
+        self.meter.commit_begins();
+        let outcome = self.send_and_commit(&offsets);
+        self.meter.commit_ends(&outcome, &committed);
+        let receipt = outcome?;
         fault_point::reached("after-commit");
         self.patience.succeeded();
         let mut superfluous = Vec::new();
         for number in committed {
             let Some(hosted) = self.tasks.get_mut(&number) else { continue };
             hosted.touched = false;
+            self.meter.task_committed(&hosted.task);
             let first = receipt.first_offsets.get(&hosted.task.changelog_partition());
             let first = first.ok_or_else(|| {
                 Error::Defect(format!("a commit of task `{number}` wrote no changelog block"))
@@ -78,6 +78,14 @@ impl Worker<'_> {
             superfluous.extend(hosted.task.committed(*first));
         }
         Ok(superfluous)
+    }
+
+    fn send_and_commit(&mut self, offsets: &GroupOffsets) -> Result<Receipt> {
+        let sent = self.send();
+        self.open_bytes = 0;
+        sent?;
+        fault_point::reached("after-produce-before-commit");
+        self.producer.as_mut().ok_or_else(no_producer)?.commit(Some(offsets))
     }
 
     fn trim(&self, superfluous: Vec<Coordinates>) -> Result<()> {

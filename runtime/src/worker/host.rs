@@ -19,6 +19,8 @@ impl Worker<'_> {
         for number in numbers(partitions) {
             self.begin_restore(number)?;
         }
+        // Not only at the next tick, which may be far: whoever looks must not take it for one without tasks until then.
+        self.show_status();
         Ok(())
     }
 
@@ -55,13 +57,17 @@ impl Worker<'_> {
 
     fn forget(&mut self, number: u32) {
         let Some(hosted) = self.tasks.remove(&number) else { return };
-        self.options.status.remove(number);
+        self.options.status.remove(number, self.options.worker);
+        self.meter.task_closed(number);
         self.side.release(vec![hosted.task.changelog_partition()]);
     }
 
     /// A session that was cut short: what it showed of its tasks is no longer so.
-    pub(super) fn disappear(&self) {
-        self.tasks.keys().for_each(|number| self.options.status.remove(*number));
+    pub(super) fn disappear(&mut self) {
+        for number in self.tasks.keys() {
+            self.options.status.remove(*number, self.options.worker);
+            self.meter.task_closed(*number);
+        }
     }
 
     /// Builds the task anew and reads its changelog to where it ends now.
@@ -76,7 +82,9 @@ impl Worker<'_> {
             restored_to: watermarks.low,
             touched: false,
             idle: None,
+            shown_bytes: None,
         };
+        self.meter.task_created(number);
         self.tasks.insert(number, hosted);
         Ok(())
     }
@@ -131,6 +139,7 @@ impl Worker<'_> {
             return self.begin_restore(number);
         }
         hosted.task.restore(chunk, hosted.restored_to)?;
+        self.meter.restored_offsets(number, chunk.next.since(hosted.restored_to));
         hosted.restored_to = hosted.restored_to.max(chunk.next);
         if !chunk.is_empty() {
             fault_point::reached("in-restore");
@@ -162,6 +171,7 @@ impl Worker<'_> {
         let Some(Hosted { task, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
         let accept_errors = self.options.accept_errors;
         task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
+        self.meter.task_restored(number, task.counters());
         task.bootstrap_to(marks.iter().map(|marks| marks.high));
         match &self.run {
             Some(run) => {
@@ -175,7 +185,9 @@ impl Worker<'_> {
         self.seek_inputs(number);
         fault_point::reached("before-first-commit");
         // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
-        self.commit()
+        self.commit()?;
+        self.show_status();
+        Ok(())
     }
 
     /// Starts fetching a task's inputs. A broadcast table is fetched once for all tasks, from where the one that knows least needs it:
@@ -279,8 +291,18 @@ impl Worker<'_> {
         }
     }
 
-    pub(super) fn show_status(&self) {
-        self.options.status.show(self.tasks.values().map(|hosted| &hosted.task));
+    /// What records wait for that was asked for and not answered.
+    fn unanswered(&self) -> Option<&str> {
+        let waits_for_tables =
+            || self.tasks.values().any(|hosted| hosted.task.tables_to_ask_for().next().is_some());
+        let tables = self.questions.fault().filter(|_| waits_for_tables());
+        tables.or_else(|| self.registry.fault().filter(|_| !self.parked.is_empty()))
+    }
+
+    pub(super) fn show_status(&mut self) {
+        let unanswered = self.unanswered().map(str::to_owned);
+        self.meter.status.unanswered = unanswered;
+        self.options.status.show(self.meter, &mut self.tasks);
     }
 }
 

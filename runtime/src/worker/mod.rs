@@ -11,6 +11,9 @@
 mod bounded;
 mod commit;
 mod host;
+mod ledger;
+mod measure;
+mod meter;
 mod sessions;
 mod status;
 
@@ -23,8 +26,12 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::IntervalStream;
 use tokio_stream::{Stream, StreamExt, once};
 
+use self::meter::Meter;
+pub use ledger::Ledger;
+pub use measure::{BUCKETS, Histogram, Lately, Recent};
+pub use meter::{FailedCommits, Standing, WorkerStatus};
 pub use sessions::run;
-pub use status::{StatusBoard, TaskStatus};
+pub use status::{InputStatus, Snapshot, StatusBoard, StoreStatus, TaskStatus};
 
 use crate::avro::{Encoder, SchemaCache};
 use crate::error::{Error, Reaction, Result};
@@ -110,6 +117,8 @@ struct Hosted {
     touched: bool,
     /// Since when all its inputs have been quiet, and up to when that has moved its time.
     idle: Option<(Instant, Instant)>,
+    /// How much it had written to its changelog when its status was last shown.
+    shown_bytes: Option<u64>,
 }
 
 /// What is fixed when a worker first starts.
@@ -150,6 +159,7 @@ struct Worker<'a> {
     run: Option<Arc<bounded::Run>>,
     /// How sessions bear faults: a commit is what shows that one got on.
     patience: &'a mut Patience,
+    meter: &'a mut Meter,
     /// How this session bears that the log does not answer a question that can wait, or the registry one.
     questions: Patience,
     registry: Patience,
@@ -179,6 +189,7 @@ impl<'a> Worker<'a> {
         options: &'a WorkerOptions,
         plan: Arc<Plan>,
         patience: &'a mut Patience,
+        meter: &'a mut Meter,
     ) -> Result<Worker<'a>> {
         use crate::topology::SourceKind;
         let id = format!("{}.{}.{}", plan.app, options.instance, options.worker);
@@ -203,6 +214,7 @@ impl<'a> Worker<'a> {
         let first_tick = Instant::now() + options.commit_interval;
         let mut ticks: Interval = tokio::time::interval_at(first_tick, options.commit_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        meter.joined();
         Ok(Worker {
             log,
             topology,
@@ -210,6 +222,7 @@ impl<'a> Worker<'a> {
             plan,
             run: None,
             patience,
+            meter,
             questions: bearing(),
             registry: bearing(),
             schemas: SchemaCache::new(),
@@ -228,7 +241,9 @@ impl<'a> Worker<'a> {
 
     async fn work(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Result<()> {
         loop {
+            self.meter.waits();
             let happening = self.next(stop).await;
+            self.meter.works();
             let flow = tokio::select! {
                 biased;
                 flow = self.apply(happening) => flow?,
@@ -268,7 +283,9 @@ impl<'a> Worker<'a> {
     async fn apply(&mut self, happening: Happening) -> Result<Flow> {
         match happening {
             Happening::Group(event) => {
-                match event.inspect_err(|error| self.is_replaced = self.fences_us(error))? {
+                let event = event.inspect_err(|error| self.is_replaced = self.fences_us(error))?;
+                self.meter.heard(&event);
+                match event {
                     Event::Assigned(partitions) => self.assigned(&partitions)?,
                     Event::Revoked(partitions) => self.revoked(partitions)?,
                     Event::Lost(partitions) => self.lost(&partitions)?,

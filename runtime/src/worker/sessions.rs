@@ -6,10 +6,12 @@
 //! it reads anything, so that no request of an earlier session can still come in between. What breaks it: carrying over anything
 //! that was not committed.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use super::bounded::Run;
+use super::meter::Meter;
 use super::{Flow, Plan, Worker, WorkerOptions};
 use crate::error::{Error, Reaction, Result};
 use crate::log::{Log, Membership};
@@ -50,12 +52,14 @@ struct Sessions<'a> {
     membership: Option<Membership>,
     was_replaced: bool,
     patience: Patience,
+    meter: Meter,
 }
 
 impl<'a> Sessions<'a> {
     fn new(log: Arc<dyn Log>, topology: &'a Topology, options: WorkerOptions) -> Sessions<'a> {
         let id = format!("{}.{}.{}", topology.app(), options.instance, options.worker);
         let patience = Patience::new(format!("`{id}`"), options.notice.clone());
+        let meter = Meter::new(&id, options.worker, options.commit_interval);
         Sessions {
             log,
             topology,
@@ -66,17 +70,20 @@ impl<'a> Sessions<'a> {
             membership: None,
             was_replaced: false,
             patience,
+            meter,
         }
     }
 
     /// One session, to its end.
     async fn work(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Result<()> {
+        self.show();
         let started = tokio::select! {
             biased;
             () = &mut *stop => return Ok(()),
             started = self.start() => started,
         };
         let mut worker = started?;
+        worker.show_status();
         let outcome = worker.work(stop).await;
         if outcome.is_err() {
             worker.disappear();
@@ -93,8 +100,14 @@ impl<'a> Sessions<'a> {
             None => self.plan.insert(Arc::new(Plan::make(self.log.as_ref(), self.topology)?)).clone(),
         };
         let partitions = plan.partitions;
-        let mut worker =
-            Worker::join(self.log.clone(), self.topology, &self.options, plan, &mut self.patience)?;
+        let mut worker = Worker::join(
+            self.log.clone(),
+            self.topology,
+            &self.options,
+            plan,
+            &mut self.patience,
+            &mut self.meter,
+        )?;
         if self.options.until_end {
             let run = match &self.run {
                 Some(run) => run.clone(),
@@ -122,7 +135,14 @@ impl<'a> Sessions<'a> {
             return Err(error);
         }
         self.patience.failed(&error);
+        self.meter.left(self.patience.fault());
+        self.show();
         Ok(self.wait(stop).await)
+    }
+
+    /// Between sessions there are no tasks to show.
+    fn show(&mut self) {
+        self.options.status.show(&mut self.meter, &mut BTreeMap::new());
     }
 
     /// Who has fenced our own id? A newer instance ends this one (DESIGN: fencing ends the old owner, never the new one). But the log itself

@@ -7,6 +7,7 @@
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
 //! - `regressions`: faults that were found and mended.
 //! - `sessions`: passing faults that end a session and never the worker.
+//! - `status`: what a board shows, and that its counters are exact.
 //! - `refusals`: what contradicts the kept state is refused and named.
 #![allow(missing_docs, reason = "tests are read, not published")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
@@ -20,3 +21,4 @@ mod lives;
 mod refusals;
 mod regressions;
 mod sessions;
+mod status;

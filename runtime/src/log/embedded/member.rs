@@ -36,6 +36,8 @@ pub(super) struct Member {
     owned: BTreeSet<u32>,
     /// Owned still, but reported as wanted elsewhere.
     revoked: BTreeSet<u32>,
+    /// The worker has been told what is its, if only that there is nothing for it.
+    is_told: bool,
     generation: i64,
     renew_at: Instant,
     /// When the first lease of another member runs out, as far as is known.
@@ -58,6 +60,7 @@ impl Member {
             incarnation,
             owned: BTreeSet::new(),
             revoked: BTreeSet::new(),
+            is_told: false,
             generation: -1,
             renew_at: Instant::now(),
             look_at: None,
@@ -173,6 +176,10 @@ impl Member {
             self.revoked.extend(&revoked);
             changes.push(Change::Revoked(revoked));
         }
+        if desired.is_empty() && !self.is_told {
+            self.is_told = true;
+            changes.push(Change::Assigned(BTreeSet::new()));
+        }
         let now_ms = now_ms();
         let others = view.members.values().filter(|life| life.incarnation != self.incarnation);
         let next_end_ms = others.map(|life| life.lease_end_ms).min();
@@ -205,6 +212,7 @@ impl Member {
         self.look_at = Some(Instant::now());
         if !claimed.is_empty() {
             self.owned.extend(&claimed);
+            self.is_told = true;
             changes.push(Change::Assigned(claimed));
         }
         Ok(())
@@ -218,6 +226,7 @@ impl Member {
     /// never end.
     fn rejoin(&mut self, home: &Home, connection: &mut Connection, changes: &mut Vec<Change>) -> Result<()> {
         self.revoked.clear();
+        self.is_told = false;
         let lost = std::mem::take(&mut self.owned);
         if !lost.is_empty() {
             changes.push(Change::Lost(lost));

@@ -1,6 +1,7 @@
 //! Groups: every partition number has one owner, handed over without loss, and nobody else can commit.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use tidegate_runtime::Error;
 use tidegate_runtime::log::{Event, Log, Membership, Offset, Producer, TopicPartition};
@@ -277,4 +278,25 @@ pub(crate) fn a_member_can_fetch_what_it_owns(home: &dyn Home) {
     worker.consumer.seek(at("t", 5), Offset(4));
     let chunk = worker.chunk();
     assert_eq!((chunk.partition.clone(), seen(&chunk)[0].1), (at("t", 5), 4));
+}
+
+pub(crate) fn a_member_there_is_nothing_for_is_told_so(home: &dyn Home) {
+    let log = home.open();
+    log.create_topics(&[spec("t", 1)]).unwrap();
+    let join = |member| Worker::join(&*home.open(), "g", member, &["t"], home.session_timeout_ms());
+    let mut workers = [join("m1"), join("m2")];
+    let mut is_told = [false; 2];
+    // The group may ask the first one to give back what it gets again: both follow.
+    let end = Instant::now() + DEADLINE;
+    while !workers.iter().zip(is_told).any(|(worker, is_told)| is_told && worker.owned.is_empty()) {
+        assert!(Instant::now() < end, "nobody was told that there is nothing");
+        for (worker, is_told) in workers.iter_mut().zip(&mut is_told) {
+            let Some(event) = worker.event_within(Duration::from_millis(5)) else { continue };
+            let event = event.unwrap();
+            if let Event::Assigned(partitions) = &event {
+                *is_told = partitions.is_empty();
+            }
+            worker.follow(event);
+        }
+    }
 }

@@ -64,6 +64,7 @@ macro_rules! contract {
             topics_read_together_have_the_same_number_of_partitions,
             a_group_with_members_keeps_its_offsets,
             a_member_can_fetch_what_it_owns,
+            a_member_there_is_nothing_for_is_told_so,
         );
         contract!(@module $empty, schemas:
             the_same_schema_has_the_same_id_everywhere,
