@@ -34,6 +34,9 @@ const GIVE_BACK_MS: u64 = 60_000;
 const HEARTBEAT_MS: u64 = 500;
 /// How often a proof of membership is compared with what the group knows: where the broker assigns, its epoch changes without a word.
 const LOOK: Duration = Duration::from_millis(100);
+/// A broker that assigns has no word for "nothing for you": whoever got nothing for so long is a spare. A handover takes two heartbeats,
+/// one of whoever gives and one of ours, and the broker asks for one every 5 s.
+const NOTHING_AFTER: Duration = Duration::from_secs(15);
 
 /// How long joining waits for the coordinator's first answer.
 const INTRODUCTION: Duration = Duration::from_secs(3);
@@ -55,6 +58,8 @@ pub(super) struct Member {
     proven: Option<(String, i32)>,
     incarnation: i64,
     looked: Instant,
+    /// Since when the worker waits to be told what is its.
+    untold: Option<Instant>,
 }
 
 /// What librdkafka's rebalance callback leaves for the thread that polls.
@@ -102,6 +107,7 @@ impl Member {
             proven: None,
             incarnation: 0,
             looked: Instant::now(),
+            untold: Some(Instant::now()),
         })
     }
 
@@ -112,6 +118,7 @@ impl Member {
         for change in changes {
             match change {
                 Rebalanced::Assigned(partitions) => {
+                    self.untold = None;
                     self.prove(notices);
                     self.owned.extend(partitions.iter().cloned());
                     notices.push_back(Notice::Event(Event::Assigned(partitions)));
@@ -133,6 +140,10 @@ impl Member {
         if self.broker_assigns && self.looked.elapsed() >= LOOK {
             self.looked = Instant::now();
             self.prove(notices);
+            let is_member = self.proven.is_some();
+            if self.untold.take_if(|since| is_member && since.elapsed() >= NOTHING_AFTER).is_some() {
+                notices.push_back(Notice::Event(Event::Assigned(Vec::new())));
+            }
         }
         if matches!(served, Err(Error::Fenced { .. })) {
             let all = self.owned.clone();
@@ -188,6 +199,7 @@ impl Member {
     fn lose(&mut self, partitions: Vec<TopicPartition>, notices: &mut VecDeque<Notice>) {
         self.owned.retain(|owned| !partitions.contains(owned));
         if !partitions.is_empty() {
+            self.untold = Some(Instant::now());
             notices.push_back(Notice::Event(Event::Lost(partitions)));
         }
     }
