@@ -11,8 +11,8 @@
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
@@ -204,10 +204,34 @@ unsafe fn read<'m>(message: *mut sys::rd_kafka_message_t) -> Fetched<'m> {
             time: EventTime(sys::rd_kafka_message_timestamp(message, &raw mut kind)),
             key: bytes(parts.key, parts.key_len),
             value: bytes(parts.payload, parts.len),
-            headers: headers(message),
+            headers: if is_without_headers(message) { Vec::new() } else { headers(message) },
         })
     }
 }
+
+/// True if the record certainly has no headers. librdkafka allocates twice to find that out, for a tenth of what reading a record
+/// costs at all.
+///
+/// # Safety
+/// The message lives and is a record.
+unsafe fn is_without_headers(message: *const sys::rd_kafka_message_t) -> bool {
+    // SAFETY: the message lives. Only the newer format of batches, which Kafka writes since 0.11, has a leader's epoch; there the number of
+    // headers follows the value, and this version of librdkafka hands values out where they stand in the broker's answer: the byte
+    // behind one is that number's.
+    unsafe {
+        let parts = &*message;
+        *HANDS_OUT_IN_PLACE
+            && parts.len > 0
+            && sys::rd_kafka_message_leader_epoch(message) >= 0
+            && parts.payload.cast::<u8>().add(parts.len).read() == 0
+    }
+}
+
+/// Of another version nobody has looked.
+static HANDS_OUT_IN_PLACE: LazyLock<bool> = LazyLock::new(|| {
+    // SAFETY: a plain function.
+    unsafe { sys::rd_kafka_version() >> 8 == 0x02_0c_01 }
+});
 
 /// # Safety
 /// `start` is null, or `len` bytes that outlive what is returned.

@@ -16,7 +16,7 @@ use super::super::connection::Connection;
 use super::super::fault::{Code, Failure};
 use super::super::native::Client;
 use super::sender::{Sender, Unsent};
-use super::{LAST_WORDS, REPORTS_WITHIN, producing, proof_of, zero};
+use super::{LAST_WORDS, REPORTS_WITHIN, producing, proof_of, stamp};
 use crate::error::{Error, Result};
 use crate::log::{GroupOffsets, Outgoing, Producer, Receipt};
 
@@ -46,7 +46,7 @@ impl AtLeastOnce {
     pub(super) fn open(connection: &Connection, admin: &Arc<Admin>, id: &str) -> Result<AtLeastOnce> {
         let patience = connection.transaction_timeout;
         let config = producing(connection, patience);
-        let sender = Sender::new(Client::producer(&config, zero::prepare)?, admin.clone(), patience);
+        let sender = Sender::new(Client::producer(&config, stamp::prepare)?, admin.clone(), patience);
         Ok(AtLeastOnce { sender, admin: admin.clone(), id: id.to_owned(), patience, state: State::Open })
     }
 

@@ -20,7 +20,7 @@ use super::super::fault::{Code, Failure};
 use super::super::native::{Client, PartitionList};
 use super::super::proof::NativeMetadata;
 use super::sender::{self, Sender, Unsent};
-use super::{LAST_WORDS, REPORTS_WITHIN, member_of, producing, proof_of, transaction, zero};
+use super::{LAST_WORDS, REPORTS_WITHIN, member_of, producing, proof_of, stamp, transaction};
 use crate::error::{Error, Result};
 use crate::log::{GroupOffsets, Outgoing, Producer, Receipt};
 
@@ -61,7 +61,7 @@ impl KafkaProducer {
         let limit = connection.transaction_timeout;
         let mut config = producing(connection, limit);
         config.set("transactional.id", id).set("transaction.timeout.ms", sender::millis(limit).to_string());
-        let sender = Sender::new(Client::producer(&config, zero::prepare)?, admin.clone(), limit);
+        let sender = Sender::new(Client::producer(&config, stamp::prepare)?, admin.clone(), limit);
         let transactional_id = id.to_owned();
         let mut producer = KafkaProducer {
             sender,
@@ -87,7 +87,7 @@ impl KafkaProducer {
 
     /// Goes on with a new client, when the broker has just confirmed that nobody else has opened the id.
     fn reopen(&mut self) -> Result<()> {
-        let client = Client::producer(&self.config, zero::prepare)?;
+        let client = Client::producer(&self.config, stamp::prepare)?;
         self.sender = Sender::new(client, self.admin.clone(), self.limit);
         self.state = State::Unopened;
         self.init()
@@ -335,7 +335,7 @@ mod tests {
         let admin = Arc::new(Admin::new(&connection).unwrap());
         let limit = Duration::from_secs(5);
         let config = producing(&connection, limit);
-        let client = Client::producer(&config, zero::prepare).unwrap();
+        let client = Client::producer(&config, stamp::prepare).unwrap();
         let sender = Sender::new(client, admin.clone(), limit);
         let state = State::Open { since: Instant::now().checked_sub(age).unwrap() };
         KafkaProducer { sender, config, admin, transactional_id: "id".to_owned(), limit, state }

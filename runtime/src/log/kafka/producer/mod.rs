@@ -3,15 +3,15 @@
 //! ```text
 //! exactly_once (state, deadlines, errors) ─┬─ sender        records, deliveries, offsets they got
 //!                                          ├─ transaction   the calls
-//!                                          └─ zero          a time librdkafka cannot write
+//!                                          └─ stamp         what librdkafka's batches cannot say of a record
 //! at_least_once                            the same interface without transactions
 //! ```
 
 mod at_least_once;
 mod exactly_once;
 mod sender;
+mod stamp;
 mod transaction;
-mod zero;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,24 +7,25 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_void};
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka_sys as sys;
-use sys::rd_kafka_vtype_t as Field;
-use sys::rd_kafka_vu_s__bindgen_ty_1 as Value;
 
 use super::super::admin::Admin;
 use super::super::fault::{Code, Failure};
 use super::super::native::{Client, c_name, is_fine};
-use super::zero;
+use super::stamp::{self, Stamp};
 use crate::error::{Error, Result};
-use crate::log::{Headers, Outgoing, Receipt, Records, TopicPartition};
+use crate::log::{Outgoing, Receipt, Records, TopicPartition};
 
 /// Not delivered yet, or delivered without a word where to.
 const NOWHERE: i64 = -1;
+/// How many records are handed over by one call: past it, a longer batch saves nothing.
+const BATCH_RECORDS: usize = 256;
 /// How long a full queue is waited for before it is looked at again.
 const FULL_QUEUE_MS: c_int = 10;
 
@@ -34,6 +35,7 @@ pub(super) struct Sender {
     topics: HashMap<Arc<str>, Topic>,
     pub(super) client: Client,
     kept: Vec<Vec<Place>>,
+    batch: Batch,
     admin: Arc<Admin>,
     /// No record waits in the queue for longer than this: librdkafka gives it up.
     patience: Duration,
@@ -70,7 +72,7 @@ impl From<Error> for Unsent {
 
 impl Sender {
     pub(super) fn new(client: Client, admin: Arc<Admin>, patience: Duration) -> Sender {
-        Sender { topics: HashMap::new(), client, kept: Vec::new(), admin, patience }
+        Sender { topics: HashMap::new(), client, kept: Vec::new(), batch: Batch::default(), admin, patience }
     }
 
     /// Moves the records to librdkafka, which sends them in the background. First, all topics are known to exist.
@@ -111,24 +113,20 @@ impl Sender {
             Some(handle) => handle,
             None => topic.handle.insert(Handle::new(&self.client, &to.topic)?),
         };
-        let mut message = Message::to(handle, to.partition);
+        let mut first = None;
         if !place.is_used {
             place.is_used = true;
             place.offset.store(NOWHERE, Ordering::Relaxed);
-            message.report_to(&place.offset);
+            first = Some(&*place.offset);
         }
-        let mut has_zero = false;
-        for index in 0..records.len() {
-            let time = records.time(index).0;
-            has_zero |= time == 0;
-            message.fill(time, records.key(index), records.value(index));
-            let headers = HeaderList::new(records.headers(index));
-            message.put(&self.client, headers, self.patience).map_err(Unsent::Failure)?;
-            message.report_to_nobody();
+        for start in (0..records.len()).step_by(BATCH_RECORDS) {
+            let batch = start..records.len().min(start + BATCH_RECORDS);
+            self.batch
+                .put(&self.client, (handle, to.partition), (records, batch), first.take(), self.patience)
+                .map_err(Unsent::Failure)?;
         }
-        if has_zero && zero::is_lost() {
-            let what =
-                "this librdkafka keeps the time of a message elsewhere: a time of zero cannot be written";
+        if stamp::is_lost() {
+            let what = "this librdkafka keeps the time of a message elsewhere: records cannot be dated";
             return Err(Unsent::Error(Error::Defect(what.to_owned())));
         }
         Ok(())
@@ -209,120 +207,81 @@ impl Drop for Handle {
     }
 }
 
-/// The arguments of one record, filled in anew for every record of a run.
-struct Message([sys::rd_kafka_vu_t; 8]);
+/// Records on their way into librdkafka, a batch at a time: a call for each costs half as much again. Kept, so that nothing is allocated.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<sys::rd_kafka_message_t>,
+    /// What a message cannot be given; the messages point to them.
+    stamps: Vec<Stamp>,
+}
 
-const TIME: usize = 3;
-const KEY: usize = 4;
-const VALUE: usize = 5;
-const REPORT: usize = 6;
-const HEADERS: usize = 7;
+// SAFETY: between two calls it holds nothing.
+unsafe impl Send for Batch {}
 
-impl Message {
-    fn to(topic: &Handle, partition: u32) -> Message {
-        let field = |vtype, u| sys::rd_kafka_vu_t { vtype, u };
-        // Partitions were counted by a cluster that counts them in 31 bits.
-        let number = i32::try_from(partition).unwrap_or(i32::MAX);
-        Message([
-            field(Field::RD_KAFKA_VTYPE_RKT, Value { rkt: topic.0.as_ptr() }),
-            field(Field::RD_KAFKA_VTYPE_PARTITION, Value { i32_: number }),
-            field(Field::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
-            field(Field::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: 0 }),
-            field(Field::RD_KAFKA_VTYPE_KEY, nothing()),
-            field(Field::RD_KAFKA_VTYPE_VALUE, nothing()),
-            field(Field::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: std::ptr::null_mut() }),
-            field(Field::RD_KAFKA_VTYPE_HEADERS, Value { headers: std::ptr::null_mut() }),
-        ])
-    }
-
-    fn report_to(&mut self, place: &AtomicI64) {
-        self.0[REPORT].u = Value { ptr: std::ptr::from_ref(place).cast_mut().cast() };
-    }
-
-    fn report_to_nobody(&mut self) {
-        self.0[REPORT].u = Value { ptr: std::ptr::null_mut() };
-    }
-
-    fn fill(&mut self, time: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
-        self.0[TIME].u = Value { i64_: zero::marked(time) };
-        self.0[KEY].u = key.map_or_else(nothing, bytes);
-        self.0[VALUE].u = value.map_or_else(nothing, bytes);
-    }
-
-    /// Queues the record. A full queue is waited for: its records are delivered, or given up when their time is over.
+impl Batch {
+    /// Queues some records; `place` gets the offset of the first of them. A full queue is waited for: its records are delivered, or given
+    /// up when their time is over.
     fn put(
         &mut self,
         client: &Client,
-        headers: Option<HeaderList>,
+        (topic, partition): (&Handle, u32),
+        (records, range): (&Records, Range<usize>),
+        mut place: Option<&AtomicI64>,
         patience: Duration,
     ) -> Result<(), Failure> {
-        let count = if headers.is_some() { self.0.len() } else { HEADERS };
-        self.0[HEADERS].u =
-            Value { headers: headers.as_ref().map_or(std::ptr::null_mut(), HeaderList::as_ptr) };
-        let mut end: Option<Instant> = None;
-        loop {
-            // SAFETY: key, value and headers live through the call, which copies the first two; the place of the report outlives the client.
-            let error = unsafe { sys::rd_kafka_produceva(client.as_ptr(), self.0.as_ptr(), count) };
-            if error.is_null() {
-                // They belong to the message now.
-                std::mem::forget(headers);
-                return Ok(());
+        self.messages.clear();
+        self.stamps.clear();
+        for index in range {
+            let place = place.take();
+            self.stamps.push(Stamp::new(records.time(index), records.headers(index), place));
+            self.messages.push(message(records.key(index), records.value(index)));
+        }
+        for (message, stamp) in self.messages.iter_mut().zip(&mut self.stamps) {
+            message._private = std::ptr::from_mut(stamp).cast();
+        }
+        let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+        let (mut rest, mut end) = (&mut self.messages[..], None);
+        while !rest.is_empty() {
+            let count = c_int::try_from(rest.len()).unwrap_or(c_int::MAX);
+            // SAFETY: keys and values live through the call, which copies them, and so do the stamps; the place of the report outlives the
+            // client.
+            let taken = unsafe {
+                let flags = sys::RD_KAFKA_MSG_F_COPY;
+                sys::rd_kafka_produce_batch(topic.0.as_ptr(), partition, flags, rest.as_mut_ptr(), count)
+            };
+            let taken = usize::try_from(taken).unwrap_or_default();
+            if taken == rest.len() {
+                break;
             }
-            // SAFETY: the error is ours.
-            let Err(failure) = (unsafe { client.outcome(error) }) else { return Ok(()) };
+            // Once the queue is full, none of those behind is taken.
+            let refused = rest.iter().find(|message| !is_fine(message.err)).map(|message| message.err);
+            let refused = refused.unwrap_or(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FAIL);
             let end = *end.get_or_insert_with(|| Instant::now() + 2 * patience);
-            if failure.code != Code::QueueFull || Instant::now() >= end {
-                return Err(failure);
+            if Code::from(refused) != Code::QueueFull || Instant::now() >= end {
+                return Err(client.failure(refused, None));
             }
+            rest = &mut rest[taken..];
             client.poll(FULL_QUEUE_MS);
         }
+        Ok(())
     }
 }
 
-fn nothing() -> Value {
-    Value { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr: std::ptr::null_mut(), size: 0 } }
-}
-
-fn bytes(part: &[u8]) -> Value {
-    let ptr = part.as_ptr().cast_mut().cast::<c_void>();
-    Value { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size: part.len() } }
-}
-
-/// Headers of one record; most have none.
-struct HeaderList(NonNull<sys::rd_kafka_headers_t>);
-
-impl HeaderList {
-    fn new(headers: Headers<'_>) -> Option<HeaderList> {
-        let mut list: Option<HeaderList> = None;
-        for (name, value) in headers {
-            if list.is_none() {
-                // SAFETY: it is made for us; the number is a hint.
-                list = NonNull::new(unsafe { sys::rd_kafka_headers_new(8) }).map(HeaderList);
-            }
-            let list = list.as_ref()?;
-            // SAFETY: name and value live through the call, which copies them.
-            unsafe {
-                sys::rd_kafka_header_add(
-                    list.as_ptr(),
-                    name.as_ptr().cast(),
-                    name.len().cast_signed(),
-                    value.as_ptr().cast(),
-                    value.len().cast_signed(),
-                );
-            }
-        }
-        list
-    }
-
-    fn as_ptr(&self) -> *mut sys::rd_kafka_headers_t {
-        self.0.as_ptr()
-    }
-}
-
-impl Drop for HeaderList {
-    fn drop(&mut self) {
-        // SAFETY: it was made for us, and no message took it over.
-        unsafe { sys::rd_kafka_headers_destroy(self.as_ptr()) };
+fn message(key: Option<&[u8]>, value: Option<&[u8]>) -> sys::rd_kafka_message_t {
+    let part = |part: Option<&[u8]>| {
+        part.map_or((std::ptr::null_mut(), 0), |part| (part.as_ptr().cast_mut().cast::<c_void>(), part.len()))
+    };
+    let ((key, key_len), (payload, len)) = (part(key), part(value));
+    sys::rd_kafka_message_t {
+        err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+        rkt: std::ptr::null_mut(),
+        partition: 0,
+        payload,
+        len,
+        key,
+        key_len,
+        offset: 0,
+        _private: std::ptr::null_mut(),
     }
 }
 
