@@ -6,6 +6,9 @@ import org.apache.kafka.streams.StreamsConfig;
 
 /** Kafka Streams' settings: exactly once, and what the README's trials found best. */
 final class Settings {
+    /** How often closed windows are looked for, in milliseconds of the clock: 1000. An internal setting, which no documentation names. */
+    private static final String EMIT_INTERVAL_MS = StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION;
+
     private Settings() {}
 
     static Properties of(Job job) {
@@ -17,6 +20,9 @@ final class Settings {
         settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, job.commitMs());
         settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, job.threads());
         settings.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, StreamsConfig.OPTIMIZE);
+        if (job.variant().prompt()) {
+            settings.put(EMIT_INTERVAL_MS, 0L);
+        }
         settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
         settings.put(StreamsConfig.mainConsumerPrefix(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG), instanceId(job));
         return settings;

@@ -24,8 +24,8 @@ final class Totals {
     private static final int STATE_BYTES = 16;
     private static final int RESULT_BYTES = 24;
     /**
-     * Results are shown once a second of the clock, and by default the store forgets a window one window's length after it began, as
-     * time goes in the records: catching up, it forgets most before they are shown. An hour of them in a second is more than can be read.
+     * Closed windows are looked for once a second of the clock, and by default the store drops what is a window's length behind: catching
+     * up, most of them before they are looked for. More than an hour of records' time cannot be read in a second.
      */
     private static final Duration RETENTION = Duration.ofHours(1);
     private static final byte[] NOTHING = new byte[STATE_BYTES];
