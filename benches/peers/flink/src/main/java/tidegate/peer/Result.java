@@ -1,0 +1,7 @@
+package tidegate.peer;
+
+/** A record of the output topic. Public, with public fields: a POJO to Flink. */
+public class Result {
+    public byte[] key;
+    public byte[] value;
+}
