@@ -7,9 +7,9 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::peer::PeerName;
-use crate::rounds;
+use crate::run_folder;
 use crate::work::{Job, Work};
-use crate::{floor, place};
+use crate::{compare, floor, processing};
 
 #[derive(Parser)]
 #[command(version, about = "Measures Tidegate beside other stream processors", max_term_width = 110)]
@@ -29,6 +29,8 @@ enum Command {
         #[arg(long, default_values_t = [100, 10_000], value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         keys: Vec<u64>,
         #[command(flatten)]
+        beside: BesideArgs,
+        #[command(flatten)]
         run: RunArgs,
     },
     /// Readings joined with vehicles and radars; one in ten is over the limit
@@ -40,12 +42,24 @@ enum Command {
         #[arg(long, default_values_t = [100_000], value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         keys: Vec<u64>,
         #[command(flatten)]
+        beside: BesideArgs,
+        #[command(flatten)]
         run: RunArgs,
+    },
+    /// Say what got slower from one kept run to another; exit code 3 if something did beyond the noise
+    Compare {
+        /// A folder of benches/runs, or a path with a slash
+        before: String,
+        /// Likewise
+        after: String,
     },
     /// What the harness starts to be measured
     #[command(hide = true)]
     Floor { brokers: String, topic: String, group: String },
 }
+
+/// What `compare` exits with when something got slower.
+const REGRESSION: u8 = 3;
 
 /// Which log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -56,8 +70,18 @@ pub(crate) enum Home {
     Kafka,
 }
 
+impl Home {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Home::Embedded => "embedded",
+            Home::Kafka => "kafka",
+        }
+    }
+}
+
+/// Who is measured, and where.
 #[derive(Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct BesideArgs {
     /// Which log everybody is measured on
     #[arg(long, value_enum, default_value = "kafka")]
     pub(crate) home: Home,
@@ -65,12 +89,20 @@ pub(crate) struct RunArgs {
     /// nothing), or a folder of benches/peers
     #[arg(long = "peer", value_name = "NAME[:VARIANT]", value_delimiter = ',', default_value = "tidegate")]
     pub(crate) peers: Vec<PeerName>,
-    /// How often everybody is measured, in turn
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) runs: u32,
     /// Partitions of input and output
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_024))]
     pub(crate) partitions: u32,
+}
+
+/// How.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// How often everybody is measured, in turn
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+    /// Keep raw rows, a README and a plot in this folder of benches/runs, or at a path with a slash [default: beside the builds]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) save: Option<String>,
     /// How often everybody commits, in milliseconds
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) commit_ms: u64,
@@ -82,14 +114,10 @@ pub(crate) struct RunArgs {
     pub(crate) registry: Option<String>,
     /// Where filled topics and built peers are kept between runs [default: `bench` beside the builds]
     #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
+    pub(crate) cache: Option<PathBuf>,
 }
 
-impl RunArgs {
-    pub(crate) fn cache(&self) -> Result<PathBuf> {
-        self.cache.clone().map_or_else(place::default_cache, |given| Ok(std::path::absolute(given)?))
-    }
-
+impl BesideArgs {
     fn works(&self, job: Job, records: u64, keys: &[u64]) -> Vec<Work> {
         keys.iter().map(|keys| Work { job, records, keys: *keys, partitions: self.partitions }).collect()
     }
@@ -99,11 +127,22 @@ impl Cli {
     /// Does it.
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.command {
-            Command::Totals { records, keys, run } => {
-                rounds::run(&run.works(Job::Totals, records, &keys), &run)?;
+            Command::Totals { records, keys, beside, run } => {
+                let works = beside.works(Job::Totals, records, &keys);
+                processing::run(&works, beside.home, &beside.peers, &run)?;
             }
-            Command::Speeding { records, keys, run } => {
-                rounds::run(&run.works(Job::Speeding, records, &keys), &run)?;
+            Command::Speeding { records, keys, beside, run } => {
+                let works = beside.works(Job::Speeding, records, &keys);
+                processing::run(&works, beside.home, &beside.peers, &run)?;
+            }
+            Command::Compare { before, after } => {
+                let load = |name: &str| run_folder::load(&run_folder::folder(name));
+                let found = compare::compare(&load(&before)?, &load(&after)?);
+                print!("{}", found.text);
+                if found.regressions > 0 {
+                    println!("{} regressions", found.regressions);
+                    return Ok(ExitCode::from(REGRESSION));
+                }
             }
             Command::Floor { brokers, topic, group } => floor::run(&brokers, &topic, &group)?,
         }

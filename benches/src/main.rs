@@ -6,19 +6,28 @@
 #![allow(clippy::float_arithmetic, reason = "rates are shown, nothing is decided by them")]
 
 mod cli;
+mod compare;
 mod cost;
 mod datum;
 mod embedded;
 mod floor;
 mod input;
+mod instructions;
 mod kafka;
-mod measured;
 mod peer;
 mod place;
+mod plot;
 mod process;
+mod processing;
 mod progress;
 mod results;
 mod rounds;
+mod run_folder;
+mod sheet;
+mod stats;
+mod table;
+mod trust;
+mod weather;
 mod work;
 
 use std::process::ExitCode;

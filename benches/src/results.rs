@@ -11,6 +11,7 @@ use tidegate_runtime::log::partition_for;
 use crate::input::{
     OVER_THE_LIMIT_EVERY, START_MS, WINDOW_MS, amount_of, customer, customer_of, owner, plate, time_of,
 };
+use crate::sheet::Metric;
 use crate::work::{Job, Work};
 
 /// One result as it stands in the output.
@@ -38,8 +39,14 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn is_exact(&self) -> bool {
-        (self.missing, self.doubled, self.wrong) == (0, 0, 0)
+    /// As rows of a sheet.
+    pub(crate) fn values(&self) -> [(Metric, u64); 4] {
+        [
+            (Metric::Due, self.due),
+            (Metric::Missing, self.missing),
+            (Metric::Doubled, self.doubled),
+            (Metric::Wrong, self.wrong),
+        ]
     }
 }
 
@@ -194,6 +201,10 @@ mod tests {
 
     const WORK: Work = Work { job: Job::Totals, records: 12_000, keys: 7, partitions: 3 };
 
+    fn exact(due: u64) -> Verdict {
+        Verdict { due, ..Verdict::default() }
+    }
+
     /// What must come out, added up another way than `judge` does it.
     fn all() -> Vec<Found> {
         let mut totals: std::collections::BTreeMap<(i64, String), (i64, i64)> = Default::default();
@@ -214,8 +225,7 @@ mod tests {
     fn everything_is_exact_whatever_the_order() {
         let mut found = all();
         found.reverse();
-        let verdict = judged(Closed::All, found);
-        assert_eq!((verdict.due, verdict.is_exact()), (21, true), "{verdict:?}");
+        assert_eq!(judged(Closed::All, found), exact(21));
     }
 
     #[test]
@@ -223,8 +233,7 @@ mod tests {
         let early = all();
         let passed: Vec<Found> =
             early.iter().copied().filter(|one| matches!(one, Found::Total { window: 0 | 1, .. })).collect();
-        let verdict = judged(Closed::Passed, passed);
-        assert_eq!((verdict.due, verdict.is_exact()), (14, true), "{verdict:?}");
+        assert_eq!(judged(Closed::Passed, passed), exact(14));
         assert_eq!(judged(Closed::Passed, early).wrong, 7, "windows that nothing has closed");
     }
 
@@ -250,7 +259,7 @@ mod tests {
             infraction(&work, &plate(vehicle), time_of(number), &owner(vehicle))
         };
         let judged = |found: Vec<Found>| judge(&work, Closed::Passed, found).unwrap();
-        assert_eq!(judged(vec![right(20), right(0), right(10)]), Verdict { due: 3, ..Verdict::default() });
+        assert_eq!(judged(vec![right(20), right(0), right(10)]), exact(3));
         let somebody_else = infraction(&work, &plate(customer_of(&work, 10)), time_of(10), "owner-x");
         let found = vec![right(0), right(0), somebody_else, right(11), infraction(&work, "V", 0, "o")];
         assert_eq!(judged(found), Verdict { due: 3, missing: 1, doubled: 1, wrong: 3 });

@@ -14,11 +14,11 @@ use tidegate_runtime::log::Log as _;
 
 use self::cluster::Cluster;
 use crate::datum;
-use crate::measured::Measured;
 use crate::peer::{Peer, Task};
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::results::{Closed, Verdict, judge};
+use crate::sheet::Metric;
 use crate::work::Work;
 
 /// How often a peer's committed offsets are looked at.
@@ -50,7 +50,7 @@ impl Field {
         cache: &Path,
         commit_ms: u64,
         progress: &mut Progress,
-    ) -> Result<Measured> {
+    ) -> Result<Vec<(Metric, u64)>> {
         self.measured += 1;
         let app = format!("bench-{}-{}-{}", peer.name.name, self.run, self.measured);
         let output = peer.output(self.work.job, &app);
@@ -69,18 +69,19 @@ impl Field {
             commit_ms,
         })?;
         let mut process = Process::start(command, &folder.path().join("said"))?;
-        let measured = self.watch(&mut process, &app, progress);
-        let measured = measured.map_err(|error| error.context(process.last_words()))?;
+        let mut values = self.watch(&mut process, &app, progress)?;
         // What was committed just before must be readable before its writer is told to stop.
         client::settled(&self.cluster.brokers, &output)?;
         process.stop()?;
-        let verdict = if peer.has_results() { Some(self.check(peer, &output)?) } else { None };
+        if peer.has_results() {
+            values.extend(self.check(peer, &output)?.values());
+        }
         self.forget(&app, &output)?;
-        Ok(Measured { verdict, ..measured })
+        Ok(values)
     }
 
     /// Waits for the committed offsets to reach the end, and takes the cost at that moment.
-    fn watch(&self, process: &mut Process, app: &str, progress: &mut Progress) -> Result<Measured> {
+    fn watch(&self, process: &mut Process, app: &str, progress: &mut Progress) -> Result<Vec<(Metric, u64)>> {
         let name = self.work.job.input().name;
         let asking = client::consumer(&self.cluster.brokers, app, false)?;
         let ends = client::ends(&asking, name)?;
@@ -89,16 +90,17 @@ impl Field {
         loop {
             let done = client::progress(&asking, name, &ends)?;
             if done == all {
-                let cost = process.cost()?;
-                let wall_ms = u64::try_from(process.elapsed().as_millis())?;
-                return Ok(Measured { cost, wall_ms, verdict: None });
+                return process.values();
             }
             process.check_alive()?;
             if done != before {
                 (before, moved) = (done, Instant::now());
             }
             if moved.elapsed() > STANDS_STILL {
-                bail!("its committed offsets stand still at {done} of {all} for {STANDS_STILL:?}");
+                bail!(
+                    "its committed offsets stand still at {done} of {all} for {STANDS_STILL:?}{}",
+                    process.last_words()
+                );
             }
             progress.at(u64::try_from(done)?, u64::try_from(all)?);
             std::thread::sleep(LOOK);
