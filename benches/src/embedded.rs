@@ -25,7 +25,7 @@ const TRANSACTION_RECORDS: u64 = 50_000;
 
 /// Lets Tidegate do the work on a new log.
 pub(crate) fn measure(work: &Work, peer: &Peer, progress: &mut Progress) -> Result<Vec<(Metric, u64)>> {
-    let Program::Tidegate(program) = &peer.program else {
+    let Program::Tidegate(program, _) = &peer.program else {
         bail!("`{}` knows no embedded log; give --home kafka", peer.name);
     };
     let folder = tempfile::tempdir()?;

@@ -5,6 +5,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness prints its table")]
 #![allow(clippy::float_arithmetic, reason = "rates are shown, nothing is decided by them")]
 
+mod batch;
+mod check;
 mod cli;
 mod compare;
 mod cost;
@@ -14,12 +16,15 @@ mod floor;
 mod input;
 mod instructions;
 mod kafka;
+mod latency;
+mod log;
 mod peer;
 mod place;
 mod plot;
 mod process;
 mod processing;
 mod progress;
+mod recovery;
 mod results;
 mod rounds;
 mod run_folder;

@@ -56,8 +56,8 @@ pub(crate) struct Peer {
 /// How.
 #[derive(Clone, Debug)]
 pub(crate) enum Program {
-    /// The `tidegate` program: of this tree, or of the path that its variant is.
-    Tidegate(PathBuf),
+    /// The `tidegate` program, with flags of its variant.
+    Tidegate(PathBuf, &'static [&'static str]),
     /// This program, reading and doing nothing else.
     Floor,
     /// A folder with `build` and `run`.
@@ -76,13 +76,8 @@ pub(crate) enum Ready {
 pub(crate) fn prepare(name: &PeerName, cache: &Path) -> Result<Ready> {
     let mut version = None;
     let program = match (name.name.as_str(), &name.variant) {
-        ("tidegate", None) => Program::Tidegate(place::tidegate()?),
-        ("tidegate", Some(path)) => {
-            let found = std::fs::canonicalize(path);
-            Program::Tidegate(found.with_context(|| {
-                format!("`{path}` is no program; write `tidegate:PATH` for another build of it")
-            })?)
-        }
+        ("tidegate", None) => Program::Tidegate(place::tidegate()?, &[]),
+        ("tidegate", Some(variant)) => own_variant(variant)?,
         ("floor", None) => Program::Floor,
         _ => {
             let folder = place::peers().join(&name.name);
@@ -94,6 +89,21 @@ pub(crate) fn prepare(name: &PeerName, cache: &Path) -> Result<Ready> {
         }
     };
     Ok(Ready::Yes(Peer { name: name.clone(), program, version }))
+}
+
+/// Flags of ours that are worth a row, or another build of the program.
+fn own_variant(variant: &str) -> Result<Program> {
+    Ok(match variant {
+        "static" => Program::Tidegate(place::tidegate()?, &["--static-membership"]),
+        "kip848" => Program::Tidegate(place::tidegate()?, &["--group-protocol", "consumer"]),
+        "at-least-once" => Program::Tidegate(place::tidegate()?, &["--at-least-once"]),
+        path => {
+            let found = std::fs::canonicalize(path).with_context(|| {
+                format!("`{path}` is no program; write `tidegate:PATH` for another build of it, or `static`, `kip848`, `at-least-once`")
+            })?;
+            Program::Tidegate(found, &[])
+        }
+    })
 }
 
 /// What a peer's `build` exits with when a tool is missing.
@@ -158,14 +168,14 @@ impl Peer {
     /// How its results are written.
     pub(crate) fn form(&self) -> Form {
         match self.program {
-            Program::Tidegate(_) => Form::Avro,
+            Program::Tidegate(..) => Form::Avro,
             Program::Floor | Program::Scripts(_) => Form::Plain,
         }
     }
 
     /// Ourselves, in this build or another.
     pub(crate) fn is_tidegate(&self) -> bool {
-        matches!(self.program, Program::Tidegate(_))
+        matches!(self.program, Program::Tidegate(..))
     }
 
     /// False for the floor, which does not do the job.
@@ -176,7 +186,7 @@ impl Peer {
     /// Where its results go: Tidegate's topics have fixed names.
     pub(crate) fn output(&self, job: Job, app: &str) -> String {
         match self.program {
-            Program::Tidegate(_) => job.output().name.to_owned(),
+            Program::Tidegate(..) => job.output().name.to_owned(),
             Program::Floor | Program::Scripts(_) => format!("{app}-results"),
         }
     }
@@ -185,11 +195,11 @@ impl Peer {
     pub(crate) fn command(&self, task: &Task<'_>) -> Result<Command> {
         let state = task.folder.join("state");
         Ok(match &self.program {
-            Program::Tidegate(program) => {
+            Program::Tidegate(program, flags) => {
                 let mut command = Command::new(program);
                 command.args(["process", task.job.name(), "--app", task.app, "-b", task.brokers]);
                 command.args(["--registry", task.registry, "--data"]).arg(state);
-                command.args(["--commit-interval", &format!("{}ms", task.commit_ms)]);
+                command.args(["--commit-interval", &format!("{}ms", task.commit_ms)]).args(*flags);
                 without_variables(&mut command);
                 command
             }

@@ -1,5 +1,6 @@
 //! The table at the end: a line per peer, in Markdown, so that the screen and the README of a run show the same.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::sheet::{Case, Metric, Sheet};
@@ -10,6 +11,11 @@ pub(crate) fn render(sheet: &Sheet) -> String {
     let mut text = String::new();
     for case in sheet.cases() {
         let _ = writeln!(text, "### {}\n\n{}", case.title(), of_case(sheet, &case));
+    }
+    let cases = sheet.cases();
+    // Where more than two of a kind stand apart, one looks for what changes from one to the next.
+    if cases.len() > 2 && cases.iter().all(|case| case.bench == cases[0].bench) {
+        let _ = writeln!(text, "### Side by side\n\n{}", overview(sheet));
     }
     for (peer, why) in &sheet.absent {
         let _ = writeln!(text, "{peer}: no numbers: {why}\n");
@@ -34,6 +40,32 @@ fn of_case(sheet: &Sheet, case: &Case) -> String {
     }
     let lines = (0..peers.len()).map(|line| columns.iter().map(|column| column[line].clone()).collect());
     align(&headings, lines.collect())
+}
+
+/// A line per case and peer: how the cost of a record changes with what is varied.
+fn overview(sheet: &Sheet) -> String {
+    let per_record = |case: &Case, peer: &str| {
+        median(sheet, case, peer, Metric::CpuMs).map(|cpu_ms| cpu_ms * 1e3 / case.records.max(1) as f64)
+    };
+    let mut first: BTreeMap<String, f64> = BTreeMap::new();
+    let mut lines = Vec::new();
+    for case in sheet.cases() {
+        for peer in sheet.peers(&case) {
+            let Some(micros) = per_record(&case, &peer) else { continue };
+            let base = *first.entry(peer.clone()).or_insert(micros);
+            lines.push(vec![
+                peer.clone(),
+                case.records.to_string(),
+                case.keys.to_string(),
+                case.partitions.to_string(),
+                case.instances.to_string(),
+                format!("{micros:.3}"),
+                format!("{:.2}", micros / base.max(f64::MIN_POSITIVE)),
+            ]);
+        }
+    }
+    let headings = ["peer", "records", "keys", "partitions", "instances", "µs/record", "× the first"];
+    align(&headings.map(str::to_owned), lines)
 }
 
 fn median(sheet: &Sheet, case: &Case, peer: &str, metric: Metric) -> Option<f64> {
