@@ -106,7 +106,7 @@ fn measure(work: &Work, peer: &Peer, rounds: u32, progress: &mut Progress) -> Re
                 Metric::Instructions => {
                     instructions = Some(instructions.map_or(value, |least| least.min(value)))
                 }
-                Metric::Missing | Metric::Doubled | Metric::Wrong if value > 0 => {
+                Metric::Missing | Metric::Pending | Metric::Doubled | Metric::Wrong if value > 0 => {
                     bail!("{work}: the output is wrong: {metric:?} {value}");
                 }
                 _ => {}

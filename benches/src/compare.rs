@@ -104,7 +104,7 @@ fn of_peer(
     }
     let faults = |kept: &Kept| -> u64 {
         let sum = |metric| kept.sheet.values(case, peer, metric).iter().sum::<u64>();
-        sum(Metric::Missing) + sum(Metric::Doubled) + sum(Metric::Wrong)
+        sum(Metric::Missing) + sum(Metric::Pending) + sum(Metric::Doubled) + sum(Metric::Wrong)
     };
     if compared > 0 && faults(before) == 0 && faults(after) > 0 {
         let _ = writeln!(found.text, "{}: {peer}: its results are no longer exact: WORSE", case.title());

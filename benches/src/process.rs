@@ -233,7 +233,7 @@ mod tests {
     fn stopping_ends_children_and_whoever_does_not_listen() {
         let place = tempfile::tempdir().unwrap();
         let said = place.path().join("said");
-        let process = Process::start(shell("sleep 1000 & echo up; wait"), &said).unwrap();
+        let process = Process::start(shell("sleep 300 & echo up; wait"), &said).unwrap();
         until("its word", || std::fs::read_to_string(&said).unwrap().contains("up"));
         let group = process.group();
         process.stop().unwrap();
@@ -246,7 +246,7 @@ mod tests {
         let marker = place.path().join("cleaned");
         let script = format!("{KILL_GROUP}; : >\"$1\"");
         let mut guard = Guard::new(&script, &[&marker.display().to_string()]).unwrap();
-        let mut orphan = shell("sleep 1000").process_group(0).spawn().unwrap();
+        let mut orphan = shell("sleep 30").process_group(0).spawn().unwrap();
         guard.tell(&orphan.id().to_string()).unwrap();
         assert!(orphan.try_wait().unwrap().is_none() && !marker.exists());
         drop(guard);

@@ -26,7 +26,10 @@ pub(crate) enum Metric {
     WrittenKib,
     /// Results that must be there.
     Due,
+    /// Lost: a later window of the same partition has its results.
     Missing,
+    /// Closed, but not said yet: no later window of the same partition has results either.
+    Pending,
     Doubled,
     Wrong,
     /// How busy all cores were just before, in thousandths: others were at work.

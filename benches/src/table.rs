@@ -146,12 +146,16 @@ fn results(sheet: &Sheet, case: &Case, peer: &str) -> Option<String> {
     let rounds =
         u64::try_from(sheet.values(case, peer, Metric::Due).len()).ok().filter(|rounds| *rounds > 0)?;
     let due = sum(Metric::Due);
-    let faults: Vec<String> =
-        [(Metric::Missing, "missing"), (Metric::Doubled, "doubled"), (Metric::Wrong, "wrong")]
-            .into_iter()
-            .filter(|(metric, _)| sum(*metric) > 0)
-            .map(|(metric, word)| format!("{:.2} % {word}", sum(metric) as f64 * 100.0 / due.max(1) as f64))
-            .collect();
+    let faults: Vec<String> = [
+        (Metric::Missing, "missing"),
+        (Metric::Pending, "not yet"),
+        (Metric::Doubled, "doubled"),
+        (Metric::Wrong, "wrong"),
+    ]
+    .into_iter()
+    .filter(|(metric, _)| sum(*metric) > 0)
+    .map(|(metric, word)| format!("{:.2} % {word}", sum(metric) as f64 * 100.0 / due.max(1) as f64))
+    .collect();
     Some(if faults.is_empty() { format!("{} exact", due / rounds) } else { faults.join(", ") })
 }
 
