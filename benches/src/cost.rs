@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_anything() {
-        let text = "42 (a) b (c) S 1 77 42 0 -1 4194560 1 2 3 4 100 20 3 0 20 0 1 0 5 6 7";
-        assert_eq!(Stat::parse(text).unwrap(), Stat { group: 77, ticks: 123 });
+        let text = "42 (a) b (c) S 1 77 42 0 -1 4194560 1 2 3 4 100 20 3 4 20 0 1 0 5 6 7";
+        assert_eq!(Stat::parse(text).unwrap(), Stat { group: 77, ticks: 127 });
         assert!(Stat::parse("42 (a) S 1 77").is_err());
         assert!(Stat::parse("42").is_err());
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Result, bail};
 use tidegate_runtime::log::embedded::EmbeddedLog;
@@ -14,19 +13,19 @@ use tidegate_schemas::topics::TOPICS;
 
 use crate::datum::{self, Form};
 use crate::input::{self, Sample};
-use crate::measured::Measured;
 use crate::peer::{Peer, Program, without_variables};
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::results::{Closed, Verdict, judge};
+use crate::sheet::Metric;
 use crate::work::Work;
 
 /// How many records go into one transaction.
 const TRANSACTION_RECORDS: u64 = 50_000;
 
 /// Lets Tidegate do the work on a new log.
-pub(crate) fn measure(work: &Work, peer: &Peer, progress: &mut Progress) -> Result<Measured> {
-    let Program::Tidegate(program) = &peer.program else {
+pub(crate) fn measure(work: &Work, peer: &Peer, progress: &mut Progress) -> Result<Vec<(Metric, u64)>> {
+    let Program::Tidegate(program, _) = &peer.program else {
         bail!("`{}` knows no embedded log; give --home kafka", peer.name);
     };
     let folder = tempfile::tempdir()?;
@@ -35,10 +34,9 @@ pub(crate) fn measure(work: &Work, peer: &Peer, progress: &mut Progress) -> Resu
     let mut command = Command::new(program);
     command.args(["process", work.job.name(), "--until-end", "--data"]).arg(&data);
     without_variables(&mut command);
-    let started = Instant::now();
-    let cost = Process::start(command, &folder.path().join("said"))?.finish()?;
-    let wall_ms = u64::try_from(started.elapsed().as_millis())?;
-    Ok(Measured { cost, wall_ms, verdict: Some(check(work, &data)?) })
+    let mut values = Process::start(command, &folder.path().join("said"))?.finish()?;
+    values.extend(check(work, &data)?.values());
+    Ok(values)
 }
 
 fn fill(work: &Work, data: &Path, progress: &mut Progress) -> Result<()> {

@@ -73,18 +73,26 @@ fn invoices(
     let mut value = Vec::new();
     for number in 0..work.records {
         let customer_id = customer(customer_of(work, number));
-        let invoice = PlainInvoice {
-            invoice_id: &format!("INV-{number:010}"),
-            customer_id: &customer_id,
-            issued_at: time_of(number),
-            amount_minor: amount_of(number),
-            currency: "EUR",
-        };
         value.clear();
-        encoder.encode(&invoice, &mut value)?;
-        take(&Sample { topic: &INVOICES, time_ms: invoice.issued_at, key: &customer_id, value: &value })?;
+        encode_invoice(&encoder, number, &customer_id, time_of(number), &mut value)?;
+        take(&Sample { topic: &INVOICES, time_ms: time_of(number), key: &customer_id, value: &value })?;
     }
     Ok(())
+}
+
+/// Appends the framed invoice of that number.
+pub(crate) fn encode_invoice(
+    encoder: &Encoder,
+    number: u64,
+    customer_id: &str,
+    issued_at: i64,
+    value: &mut Vec<u8>,
+) -> Result<()> {
+    let amount_minor = amount_of(number);
+    let invoice_id = format!("INV-{number:010}");
+    let invoice =
+        PlainInvoice { invoice_id: &invoice_id, customer_id, issued_at, amount_minor, currency: "EUR" };
+    Ok(encoder.encode(&invoice, value)?)
 }
 
 fn registrations(
@@ -179,7 +187,7 @@ fn radar(number: u64) -> String {
 }
 
 /// Spreads numbers over keys without a pattern that a cache would like (SplitMix64's finish).
-fn scattered(number: u64) -> u64 {
+pub(crate) fn scattered(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 27)

@@ -5,20 +5,34 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness prints its table")]
 #![allow(clippy::float_arithmetic, reason = "rates are shown, nothing is decided by them")]
 
+mod batch;
+mod check;
 mod cli;
+mod compare;
 mod cost;
 mod datum;
 mod embedded;
 mod floor;
 mod input;
+mod instructions;
 mod kafka;
-mod measured;
+mod latency;
+mod log;
 mod peer;
 mod place;
+mod plot;
 mod process;
+mod processing;
 mod progress;
+mod recovery;
 mod results;
 mod rounds;
+mod run_folder;
+mod sheet;
+mod stats;
+mod table;
+mod trust;
+mod weather;
 mod work;
 
 use std::process::ExitCode;

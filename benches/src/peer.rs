@@ -49,13 +49,15 @@ impl fmt::Display for PeerName {
 pub(crate) struct Peer {
     pub(crate) name: PeerName,
     pub(crate) program: Program,
+    /// As its `build` tells it.
+    pub(crate) version: Option<String>,
 }
 
 /// How.
 #[derive(Clone, Debug)]
 pub(crate) enum Program {
-    /// The `tidegate` program: of this tree, or of the path that its variant is.
-    Tidegate(PathBuf),
+    /// The `tidegate` program, with flags of its variant.
+    Tidegate(PathBuf, &'static [&'static str]),
     /// This program, reading and doing nothing else.
     Floor,
     /// A folder with `build` and `run`.
@@ -72,31 +74,48 @@ pub(crate) enum Ready {
 
 /// Builds a peer.
 pub(crate) fn prepare(name: &PeerName, cache: &Path) -> Result<Ready> {
+    let mut version = None;
     let program = match (name.name.as_str(), &name.variant) {
-        ("tidegate", None) => Program::Tidegate(place::tidegate()?),
-        ("tidegate", Some(path)) => {
-            let found = std::fs::canonicalize(path);
-            Program::Tidegate(found.with_context(|| {
-                format!("`{path}` is no program; write `tidegate:PATH` for another build of it")
-            })?)
-        }
+        ("tidegate", None) => Program::Tidegate(place::tidegate()?, &[]),
+        ("tidegate", Some(variant)) => own_variant(variant)?,
         ("floor", None) => Program::Floor,
         _ => {
             let folder = place::peers().join(&name.name);
-            if let Some(how) = build(name, &folder, cache)? {
-                return Ok(Ready::Missing(how));
+            match build(name, &folder, cache)? {
+                Built::Missing(how) => return Ok(Ready::Missing(how)),
+                Built::Yes(told) => version = told,
             }
             Program::Scripts(folder)
         }
     };
-    Ok(Ready::Yes(Peer { name: name.clone(), program }))
+    Ok(Ready::Yes(Peer { name: name.clone(), program, version }))
+}
+
+/// Flags of ours that are worth a row, or another build of the program.
+fn own_variant(variant: &str) -> Result<Program> {
+    Ok(match variant {
+        "static" => Program::Tidegate(place::tidegate()?, &["--static-membership"]),
+        "kip848" => Program::Tidegate(place::tidegate()?, &["--group-protocol", "consumer"]),
+        "at-least-once" => Program::Tidegate(place::tidegate()?, &["--at-least-once"]),
+        path => {
+            let found = std::fs::canonicalize(path).with_context(|| {
+                format!("`{path}` is no program; write `tidegate:PATH` for another build of it, or `static`, `kip848`, `at-least-once`")
+            })?;
+            Program::Tidegate(found, &[])
+        }
+    })
 }
 
 /// What a peer's `build` exits with when a tool is missing.
 const TOOL_MISSING: i32 = 3;
 
-/// Tells how to get it if it is not installed.
-fn build(name: &PeerName, folder: &Path, cache: &Path) -> Result<Option<String>> {
+enum Built {
+    /// With the last line that it printed, if any.
+    Yes(Option<String>),
+    Missing(String),
+}
+
+fn build(name: &PeerName, folder: &Path, cache: &Path) -> Result<Built> {
     if !folder.join("build").is_file() {
         bail!("there is no peer `{name}`; there are tidegate, floor{}", known());
     }
@@ -105,10 +124,17 @@ fn build(name: &PeerName, folder: &Path, cache: &Path) -> Result<Option<String>>
     let output = output.with_context(|| format!("could not run `{}/build`", folder.display()))?;
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
-        Some(0) => Ok(None),
-        Some(TOOL_MISSING) => Ok(Some(said.trim().lines().last().unwrap_or("it does not say").to_owned())),
+        Some(0) => Ok(Built::Yes(last_line(&output.stdout))),
+        Some(TOOL_MISSING) => {
+            Ok(Built::Missing(last_line(&output.stderr).unwrap_or_else(|| "it does not say how".to_owned())))
+        }
         _ => bail!("`{name}` does not build ({}): {}", output.status, said.trim()),
     }
+}
+
+fn last_line(printed: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(printed);
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// The folders there are.
@@ -142,9 +168,14 @@ impl Peer {
     /// How its results are written.
     pub(crate) fn form(&self) -> Form {
         match self.program {
-            Program::Tidegate(_) => Form::Avro,
+            Program::Tidegate(..) => Form::Avro,
             Program::Floor | Program::Scripts(_) => Form::Plain,
         }
+    }
+
+    /// Ourselves, in this build or another.
+    pub(crate) fn is_tidegate(&self) -> bool {
+        matches!(self.program, Program::Tidegate(..))
     }
 
     /// False for the floor, which does not do the job.
@@ -155,7 +186,7 @@ impl Peer {
     /// Where its results go: Tidegate's topics have fixed names.
     pub(crate) fn output(&self, job: Job, app: &str) -> String {
         match self.program {
-            Program::Tidegate(_) => job.output().name.to_owned(),
+            Program::Tidegate(..) => job.output().name.to_owned(),
             Program::Floor | Program::Scripts(_) => format!("{app}-results"),
         }
     }
@@ -164,11 +195,11 @@ impl Peer {
     pub(crate) fn command(&self, task: &Task<'_>) -> Result<Command> {
         let state = task.folder.join("state");
         Ok(match &self.program {
-            Program::Tidegate(program) => {
+            Program::Tidegate(program, flags) => {
                 let mut command = Command::new(program);
                 command.args(["process", task.job.name(), "--app", task.app, "-b", task.brokers]);
                 command.args(["--registry", task.registry, "--data"]).arg(state);
-                command.args(["--commit-interval", &format!("{}ms", task.commit_ms)]);
+                command.args(["--commit-interval", &format!("{}ms", task.commit_ms)]).args(*flags);
                 without_variables(&mut command);
                 command
             }
@@ -224,6 +255,76 @@ mod tests {
         }
         for text in ["", ":rocks", "flink:", "Flink", "../x", "a,b"] {
             assert!(text.parse::<PeerName>().is_err(), "{text}");
+        }
+    }
+
+    /// A peer that says what it was told.
+    fn fake(place: &Path, build: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = place.join("fake");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, script) in [("build", build), ("run", "env | grep ^BENCH_; echo cache=$1")] {
+            let path = folder.join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_peer_builds_lacks_a_tool_or_fails() {
+        let place = tempfile::tempdir().unwrap();
+        let name: PeerName = "fake:fast".parse().unwrap();
+        let built = |script: &str| build(&name, &fake(place.path(), script), &place.path().join("cache"));
+        let version = match built("echo working; echo fake 1.2; test -d $1").unwrap() {
+            Built::Yes(version) => version,
+            Built::Missing(how) => panic!("{how}"),
+        };
+        assert_eq!(version.as_deref(), Some("fake 1.2"));
+        assert!(matches!(built("exit 0").unwrap(), Built::Yes(None)));
+        match built("echo looking >&2; echo 'it needs x: install x' >&2; exit 3").unwrap() {
+            Built::Missing(how) => assert_eq!(how, "it needs x: install x"),
+            Built::Yes(_) => panic!("built without a tool"),
+        }
+        let failed = built("echo no such class >&2; exit 1").err().unwrap().to_string();
+        assert!(failed.contains("fake:fast") && failed.contains("no such class"), "{failed}");
+        assert!(build(&name, &place.path().join("nobody"), place.path()).is_err());
+    }
+
+    #[test]
+    fn a_peer_is_told_by_variables() {
+        let place = tempfile::tempdir().unwrap();
+        let peer = Peer {
+            name: "fake:fast".parse().unwrap(),
+            program: Program::Scripts(fake(place.path(), "exit 0")),
+            version: None,
+        };
+        let task = Task {
+            job: Job::Totals,
+            brokers: "h:1",
+            registry: "http://h:2",
+            app: "bench-7",
+            output: "bench-7-results",
+            folder: Path::new("/f"),
+            cache: Path::new("/c"),
+            commit_ms: 10,
+        };
+        let said = String::from_utf8(peer.command(&task).unwrap().output().unwrap().stdout).unwrap();
+        for line in [
+            "BENCH_BROKERS=h:1",
+            "BENCH_JOB=totals",
+            "BENCH_APP=bench-7",
+            "BENCH_INPUT=invoices",
+            "BENCH_OUTPUT=bench-7-results",
+            "BENCH_COMMIT_MS=10",
+            "BENCH_VARIANT=fast",
+            "BENCH_STATE=/f/state",
+            "BENCH_SCHEMA_DIR=/f/schemas",
+            "BENCH_WINDOW_MS=5000",
+            "BENCH_THREADS=1",
+            "cache=/c",
+        ] {
+            assert!(said.lines().any(|found| found == line), "{line}: {said}");
         }
     }
 }

@@ -49,3 +49,19 @@ pub(crate) fn tidegate() -> Result<PathBuf> {
     }
     Ok(program)
 }
+
+/// Where runs are committed.
+pub(crate) fn runs() -> PathBuf {
+    repository().join("benches/runs")
+}
+
+/// The git revision this runs on, with a mark if the tree has changes; none outside of git.
+pub(crate) fn revision() -> Option<String> {
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+        .current_dir(repository())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}

@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::cost::{self, Cost};
+use crate::instructions::Counter;
+use crate::sheet::Metric;
 
 /// For a guard: every shell's `kill` takes it so, with `--` not.
 const KILL_GROUP: &str = "[ -z \"$told\" ] || kill -KILL \"-$told\"";
@@ -63,6 +65,7 @@ pub(crate) struct Process {
     guard: Option<Guard>,
     said: PathBuf,
     started: Instant,
+    counter: Option<Counter>,
 }
 
 impl Process {
@@ -72,20 +75,16 @@ impl Process {
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let program = command.get_program().to_string_lossy().into_owned();
         let mut guard = Guard::new(KILL_GROUP, &[])?;
+        let counter = Counter::of_next_process();
         let started = Instant::now();
         let child = command.spawn().with_context(|| format!("could not start `{program}`"))?;
         guard.tell(&child.id().to_string())?;
-        Ok(Process { child, guard: Some(guard), said: said.to_owned(), started })
+        Ok(Process { child, guard: Some(guard), said: said.to_owned(), started, counter })
     }
 
     /// The group it and its children are in.
     pub(crate) fn group(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Since it was started.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// An error, with its last words, if it has ended by itself.
@@ -97,8 +96,18 @@ impl Process {
     }
 
     /// What the whole group has cost so far.
-    pub(crate) fn cost(&self) -> Result<Cost> {
-        cost::of_group(self.group())
+    pub(crate) fn values(&mut self) -> Result<Vec<(Metric, u64)>> {
+        let cost = cost::of_group(self.group())?;
+        self.values_of(cost)
+    }
+
+    fn values_of(&mut self, cost: Cost) -> Result<Vec<(Metric, u64)>> {
+        let wall_ms = u64::try_from(self.started.elapsed().as_millis())?;
+        let mut values =
+            vec![(Metric::CpuMs, cost.cpu_ms), (Metric::PeakKib, cost.peak_kib), (Metric::WallMs, wall_ms)];
+        values
+            .extend(self.counter.as_mut().and_then(Counter::read).map(|count| (Metric::Instructions, count)));
+        Ok(values)
     }
 
     /// Sends a signal to the whole group.
@@ -124,13 +133,14 @@ impl Process {
     }
 
     /// Waits for its end; tells what it has cost. Its children's costs are in it if it has waited for them.
-    pub(crate) fn finish(mut self) -> Result<Cost> {
+    pub(crate) fn finish(mut self) -> Result<Vec<(Metric, u64)>> {
         let (status, cost) = wait(self.child.id())?;
+        let values = self.values_of(cost)?;
         self.dismiss();
         if !status.success() {
             bail!("it ended with {status}{}", self.last_words());
         }
-        Ok(cost)
+        Ok(values)
     }
 
     /// The group has ended; its number may soon be somebody else's.
@@ -211,8 +221,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let said = place.path().join("said");
         let work = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
-        let cost = Process::start(shell(work), &said).unwrap().finish().unwrap();
-        assert!(cost.cpu_ms >= 20 && cost.peak_kib > 100, "{cost:?}");
+        let values = Process::start(shell(work), &said).unwrap().finish().unwrap();
+        let of = |wanted| values.iter().find(|(metric, _)| *metric == wanted).unwrap().1;
+        assert!(of(Metric::CpuMs) >= 20 && of(Metric::PeakKib) > 100, "{values:?}");
         let failed = Process::start(shell("echo first; echo the reason >&2; exit 7"), &said).unwrap();
         let text = failed.finish().unwrap_err().to_string();
         assert!(text.contains("7") && text.contains("first\n  the reason"), "{text}");
@@ -222,7 +233,7 @@ mod tests {
     fn stopping_ends_children_and_whoever_does_not_listen() {
         let place = tempfile::tempdir().unwrap();
         let said = place.path().join("said");
-        let process = Process::start(shell("sleep 1000 & echo up; wait"), &said).unwrap();
+        let process = Process::start(shell("sleep 300 & echo up; wait"), &said).unwrap();
         until("its word", || std::fs::read_to_string(&said).unwrap().contains("up"));
         let group = process.group();
         process.stop().unwrap();
@@ -235,7 +246,7 @@ mod tests {
         let marker = place.path().join("cleaned");
         let script = format!("{KILL_GROUP}; : >\"$1\"");
         let mut guard = Guard::new(&script, &[&marker.display().to_string()]).unwrap();
-        let mut orphan = shell("sleep 1000").process_group(0).spawn().unwrap();
+        let mut orphan = shell("sleep 30").process_group(0).spawn().unwrap();
         guard.tell(&orphan.id().to_string()).unwrap();
         assert!(orphan.try_wait().unwrap().is_none() && !marker.exists());
         drop(guard);

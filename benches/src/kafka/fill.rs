@@ -1,13 +1,16 @@
 //! Filling the input topics, once: a topic whose name says what they hold is made when all of it is there.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tidegate_runtime::avro::Encoder;
 use tidegate_runtime::log::{Cleanup, Log as _, TopicSpec, partition_for};
-use tidegate_schemas::Topic;
+
+use tidegate_schemas::topics::INVOICES;
 
 use super::client;
 use super::cluster::Cluster;
@@ -29,34 +32,52 @@ pub(crate) fn fill(cluster: &Cluster, work: &Work, progress: &mut Progress) -> R
         ids.push_str(&format!("-{id}"));
     }
     let marker = format!("{HOLDS}{work}.ids{ids}");
-    let topics = cluster.log.topics()?;
-    let markers: Vec<&str> =
-        topics.iter().map(|topic| topic.name.as_str()).filter(|name| name.starts_with(HOLDS)).collect();
-    if markers == [marker.as_str()] {
+    if markers(cluster)? == [marker.as_str()] {
         return Ok(());
     }
-    let is_there = |topic: &Topic| topics.iter().any(|found| found.name == topic.name);
-    if let Some(foreign) = work.job.inputs().iter().find(|topic| is_there(topic))
-        && markers.is_empty()
-        && cluster.given
-    {
-        bail!(
-            "`{}` on `{}` was not filled by this harness, which would have to empty it; name another cluster, or leave out -b",
-            foreign.name,
-            cluster.brokers
-        );
-    }
     progress.step(format!("filling `{}`: {} records", work.job.input().name, work.records));
-    for marker in markers {
+    empty(cluster, work)?;
+    write(cluster, work, progress)?;
+    check(cluster, work)?;
+    mark(cluster, marker)
+}
+
+/// What the inputs hold, as it was marked.
+fn markers(cluster: &Cluster) -> Result<Vec<String>> {
+    let names = cluster.log.topics()?.into_iter().map(|topic| topic.name);
+    Ok(names.filter(|name| name.starts_with(HOLDS)).collect())
+}
+
+fn mark(cluster: &Cluster, marker: String) -> Result<()> {
+    let spec = TopicSpec { name: marker, partitions: 1, cleanup: Cleanup::Delete };
+    Ok(cluster.log.create_topics(&[spec])?)
+}
+
+/// Makes the input topics anew for records that are written while they are read.
+pub(crate) fn empty_for_flow(cluster: &Cluster, work: &Work) -> Result<()> {
+    empty(cluster, work)?;
+    mark(cluster, format!("{HOLDS}flow"))
+}
+
+/// Makes the input topics anew. What somebody else has written into them is never taken away.
+fn empty(cluster: &Cluster, work: &Work) -> Result<()> {
+    let markers = markers(cluster)?;
+    for topic in work.job.inputs() {
+        if cluster.given && markers.is_empty() && cluster.log.topic(topic.name)?.is_some() {
+            bail!(
+                "`{}` on `{}` was not filled by this harness, which would have to empty it; name another cluster, or leave out -b",
+                topic.name,
+                cluster.brokers
+            );
+        }
+    }
+    for marker in &markers {
         cluster.log.delete_topic(marker)?;
     }
     for topic in work.job.inputs() {
         renew(cluster, topic.name, work.partitions_of(topic))?;
     }
-    write(cluster, work, progress)?;
-    check(cluster, work)?;
-    let partitions = 1;
-    Ok(cluster.log.create_topics(&[TopicSpec { name: marker, partitions, cleanup: Cleanup::Delete }])?)
+    Ok(())
 }
 
 /// Makes a topic anew, empty.
@@ -68,14 +89,35 @@ pub(crate) fn renew(cluster: &Cluster, name: &str, partitions: u32) -> Result<()
     Ok(cluster.log.create_topics(&[spec])?)
 }
 
-fn write(cluster: &Cluster, work: &Work, progress: &mut Progress) -> Result<()> {
+fn producer(cluster: &Cluster) -> Result<BaseProducer> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &cluster.brokers).set("client.id", "bench");
     // In order whatever is sent again; in batches as large as a broker takes.
     config.set("enable.idempotence", "true").set("linger.ms", "20");
     config.set("batch.size", "900000").set("batch.num.messages", "20000");
     config.set("queue.buffering.max.messages", "500000").set("queue.buffering.max.kbytes", "262144");
-    let producer: BaseProducer = config.create().context("could not make a Kafka producer")?;
+    config.create().context("could not make a Kafka producer")
+}
+
+/// Writes an invoice per number, customer after customer, all in the first window.
+pub(crate) fn write_in_one_window(cluster: &Cluster, work: &Work, numbers: Range<u64>) -> Result<()> {
+    let producer = producer(cluster)?;
+    let (id, schema) = input::register(cluster.log.registry(), &INVOICES)?;
+    let encoder = Encoder::new(id, schema)?;
+    let last = input::WINDOW_MS.unsigned_abs() - 1;
+    let mut value = Vec::new();
+    for number in numbers {
+        let customer = input::customer(number % work.keys);
+        let time_ms = input::time_of((number * last / work.keys).min(last));
+        value.clear();
+        input::encode_invoice(&encoder, number, &customer, time_ms, &mut value)?;
+        send(&producer, work, &Sample { topic: &INVOICES, time_ms, key: &customer, value: &value })?;
+    }
+    producer.flush(TAKEN_WITHIN).context("the broker did not take the input in time")
+}
+
+fn write(cluster: &Cluster, work: &Work, progress: &mut Progress) -> Result<()> {
+    let producer = producer(cluster)?;
     let mut written = 0;
     input::generate(work, cluster.log.registry(), &mut |sample| {
         send(&producer, work, sample)?;

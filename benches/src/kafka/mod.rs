@@ -1,24 +1,27 @@
-//! Measuring on Kafka: the input is written once; each peer reads it from the beginning under a name of its own until its committed
-//! offsets reach the end, and what it has written is compared with the recomputation.
+//! Measuring on Kafka: each peer reads the input from the beginning under a name of its own until its committed offsets reach the
+//! end, and what it has written is compared with the recomputation.
 
 pub(crate) mod client;
 pub(crate) mod cluster;
-mod fill;
+pub(crate) mod fill;
 mod schemas;
+pub(crate) mod stream;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rdkafka::message::Message as _;
+use tempfile::TempDir;
 use tidegate_runtime::log::Log as _;
 
 use self::cluster::Cluster;
 use crate::datum;
-use crate::measured::Measured;
 use crate::peer::{Peer, Task};
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::results::{Closed, Verdict, judge};
+use crate::sheet::Metric;
 use crate::work::Work;
 
 /// How often a peer's committed offsets are looked at.
@@ -32,55 +35,111 @@ pub(crate) struct Field {
     pub(crate) work: Work,
     /// Tells the applications of this run from those of every other on the same cluster.
     run: String,
-    measured: u32,
+    started: u32,
+}
+
+/// How a peer takes part.
+pub(crate) struct Entry<'e> {
+    /// Where peers are built.
+    pub(crate) cache: &'e Path,
+    pub(crate) commit_ms: u64,
+    /// How many processes share the work.
+    pub(crate) instances: u32,
+}
+
+/// A peer at work.
+pub(crate) struct Started {
+    pub(crate) processes: Vec<Process>,
+    pub(crate) app: String,
+    pub(crate) output: String,
+    /// Its state is in there, one folder per instance.
+    pub(crate) folder: TempDir,
 }
 
 impl Field {
     /// Fills the input topics if they do not hold the work already.
     pub(crate) fn prepare(cluster: Cluster, work: Work, progress: &mut Progress) -> Result<Field> {
         fill::fill(&cluster, &work, progress)?;
+        Ok(Field::of(cluster, work))
+    }
+
+    /// A cluster whose input somebody else writes.
+    pub(crate) fn of(cluster: Cluster, work: Work) -> Field {
         let run = jiff::Timestamp::now().as_millisecond().to_string();
-        Ok(Field { cluster, work, run, measured: 0 })
+        Field { cluster, work, run, started: 0 }
+    }
+
+    /// Makes the input topics anew, empty.
+    pub(crate) fn empty_input(&self) -> Result<()> {
+        fill::empty_for_flow(&self.cluster, &self.work)
     }
 
     /// Lets a peer do the whole work once.
     pub(crate) fn measure(
         &mut self,
         peer: &Peer,
-        cache: &Path,
-        commit_ms: u64,
+        entry: &Entry<'_>,
         progress: &mut Progress,
-    ) -> Result<Measured> {
-        self.measured += 1;
-        let app = format!("bench-{}-{}-{}", peer.name.name, self.run, self.measured);
+    ) -> Result<Vec<(Metric, u64)>> {
+        let mut started = self.start(peer, entry)?;
+        let mut values = self.watch(&mut started.processes, &started.app, progress)?;
+        // What was committed just before must be readable before its writer is told to stop.
+        client::settled(&self.cluster.brokers, &started.output)?;
+        if peer.has_results() {
+            let output = started.output.clone();
+            stop(&mut started)?;
+            values.extend(self.check(peer, &output)?.values());
+        }
+        self.finish(started)?;
+        Ok(values)
+    }
+
+    /// Starts a peer under a name of its own, with an empty output.
+    pub(crate) fn start(&mut self, peer: &Peer, entry: &Entry<'_>) -> Result<Started> {
+        self.started += 1;
+        let app = format!("bench-{}-{}-{}", peer.name.name, self.run, self.started);
         let output = peer.output(self.work.job, &app);
         fill::renew(&self.cluster, &output, self.work.partitions)?;
         let folder = tempfile::tempdir()?;
-        std::fs::create_dir(folder.path().join("state"))?;
-        schemas::write(&self.cluster, self.work.job, &folder.path().join("schemas"))?;
+        let mut started = Started { processes: Vec::new(), app, output, folder };
+        for number in 0..entry.instances {
+            let process = self.start_instance(peer, entry, &started, number)?;
+            started.processes.push(process);
+        }
+        Ok(started)
+    }
+
+    /// Starts one process of a peer, on the state that stands in its folder.
+    pub(crate) fn start_instance(
+        &self,
+        peer: &Peer,
+        entry: &Entry<'_>,
+        started: &Started,
+        number: u32,
+    ) -> Result<Process> {
+        let folder = instance_folder(started, number);
+        std::fs::create_dir_all(folder.join("state"))?;
+        schemas::write(&self.cluster, self.work.job, &folder.join("schemas"))?;
         let command = peer.command(&Task {
             job: self.work.job,
             brokers: &self.cluster.brokers,
             registry: &self.cluster.registry,
-            app: &app,
-            output: &output,
-            folder: folder.path(),
-            cache,
-            commit_ms,
+            app: &started.app,
+            output: &started.output,
+            folder: &folder,
+            cache: entry.cache,
+            commit_ms: entry.commit_ms,
         })?;
-        let mut process = Process::start(command, &folder.path().join("said"))?;
-        let measured = self.watch(&mut process, &app, progress);
-        let measured = measured.map_err(|error| error.context(process.last_words()))?;
-        // What was committed just before must be readable before its writer is told to stop.
-        client::settled(&self.cluster.brokers, &output)?;
-        process.stop()?;
-        let verdict = if peer.has_results() { Some(self.check(peer, &output)?) } else { None };
-        self.forget(&app, &output)?;
-        Ok(Measured { verdict, ..measured })
+        Process::start(command, &folder.join("said"))
     }
 
     /// Waits for the committed offsets to reach the end, and takes the cost at that moment.
-    fn watch(&self, process: &mut Process, app: &str, progress: &mut Progress) -> Result<Measured> {
+    pub(crate) fn watch(
+        &self,
+        processes: &mut [Process],
+        app: &str,
+        progress: &mut Progress,
+    ) -> Result<Vec<(Metric, u64)>> {
         let name = self.work.job.input().name;
         let asking = client::consumer(&self.cluster.brokers, app, false)?;
         let ends = client::ends(&asking, name)?;
@@ -89,16 +148,15 @@ impl Field {
         loop {
             let done = client::progress(&asking, name, &ends)?;
             if done == all {
-                let cost = process.cost()?;
-                let wall_ms = u64::try_from(process.elapsed().as_millis())?;
-                return Ok(Measured { cost, wall_ms, verdict: None });
+                return sum(processes);
             }
-            process.check_alive()?;
+            processes.iter_mut().try_for_each(Process::check_alive)?;
             if done != before {
                 (before, moved) = (done, Instant::now());
             }
             if moved.elapsed() > STANDS_STILL {
-                bail!("its committed offsets stand still at {done} of {all} for {STANDS_STILL:?}");
+                let said: String = processes.iter().map(Process::last_words).collect();
+                bail!("its committed offsets stand still at {done} of {all} for {STANDS_STILL:?}{said}");
             }
             progress.at(u64::try_from(done)?, u64::try_from(all)?);
             std::thread::sleep(LOOK);
@@ -106,7 +164,6 @@ impl Field {
     }
 
     fn check(&self, peer: &Peer, output: &str) -> Result<Verdict> {
-        use rdkafka::message::Message as _;
         let mut found = Vec::new();
         client::read(&self.cluster.brokers, output, |message| {
             let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
@@ -117,13 +174,38 @@ impl Field {
         judge(&self.work, Closed::Passed, found)
     }
 
-    /// Takes away what the peer has left, so that a hundred runs take no more room than one.
-    fn forget(&self, app: &str, output: &str) -> Result<()> {
+    /// Ends a peer and takes away what it has left, so that a hundred runs take no more room than one.
+    pub(crate) fn finish(&self, mut started: Started) -> Result<()> {
+        stop(&mut started)?;
         for topic in self.cluster.log.topics()? {
-            if topic.name == output || topic.name.starts_with(app) {
+            if topic.name == started.output || topic.name.starts_with(&started.app) {
                 self.cluster.log.delete_topic(&topic.name)?;
             }
         }
         Ok(())
     }
+}
+
+/// Where an instance keeps its state, the schemas and what it says.
+pub(crate) fn instance_folder(started: &Started, number: u32) -> PathBuf {
+    started.folder.path().join(number.to_string())
+}
+
+fn stop(started: &mut Started) -> Result<()> {
+    started.processes.drain(..).try_for_each(|process| process.stop().map(drop))
+}
+
+/// What several processes have cost together, and how long the first has run.
+fn sum(processes: &mut [Process]) -> Result<Vec<(Metric, u64)>> {
+    let mut sums: Vec<(Metric, u64)> = Vec::new();
+    for process in processes {
+        for (metric, value) in process.values()? {
+            match sums.iter_mut().find(|(of, _)| *of == metric) {
+                Some((Metric::WallMs, _)) => {}
+                Some((_, sum)) => *sum += value,
+                None => sums.push((metric, value)),
+            }
+        }
+    }
+    Ok(sums)
 }
