@@ -61,18 +61,24 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn draw(draw: &mut Draw, fleet: &Fleet<'_>) -> Fault {
         let any = fleet.running(|_| true);
-        let processors = fleet.running(|role| role == Role::Processor);
+        // Nobody takes over from one that is alone.
+        let mut replaceable = Vec::new();
+        for (app, _) in APPLICATIONS {
+            let instances = fleet.instances(app).into_iter().filter(|place| any.contains(place));
+            let instances: Vec<usize> = instances.collect();
+            replaceable.extend(instances.iter().copied().filter(|_| instances.len() > 1));
+        }
         let name = |place: usize| fleet.places[place].name.clone();
         let one = |draw: &mut Draw, of: &[usize]| of[draw.index(of.len())];
         match draw.below(100) {
-            0..28 => {
+            28..46 if !replaceable.is_empty() => {
+                let place = one(draw, &replaceable);
+                Fault::KillForGood { place, name: name(place) }
+            }
+            0..46 => {
                 let place = one(draw, &any);
                 let is_processor = fleet.places[place].role == Role::Processor;
                 Fault::Kill { place, name: name(place), deletes_state: is_processor && draw.below(4) == 0 }
-            }
-            28..46 => {
-                let place = one(draw, &processors);
-                Fault::KillForGood { place, name: name(place) }
             }
             46..52 => {
                 let places = any.iter().copied().filter(|_| draw.below(2) == 0).collect();
