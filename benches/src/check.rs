@@ -28,8 +28,8 @@ const WORKS: [Work; 3] = [
 const ROUNDS: u32 = 3;
 /// Rounds once more, when something looks dearer.
 const ROUNDS_OF_DOUBT: u32 = 6;
-/// How much dearer it may be in units of the calibration. Generous, as neither another processor nor busy neighbours scale both alike: at
-/// their best, the same builds cost 2.5 to 4.0 calibrations on one machine, idle and under a load of twenty.
+/// How much dearer it may be in units of the calibration. Generous, as neither another processor nor busy neighbours scale both alike: the
+/// same build cost 2.5 to 4.0 calibrations at its best on one machine under loads from 7 to 20.
 const CPU_ALLOWED: f64 = 2.0;
 /// How much more instructions it may take: another version of the compiler changes them a little.
 const INSTRUCTIONS_ALLOWED: f64 = 1.15;
