@@ -28,8 +28,9 @@ const WORKS: [Work; 3] = [
 const ROUNDS: u32 = 3;
 /// Rounds once more, when something looks dearer.
 const ROUNDS_OF_DOUBT: u32 = 6;
-/// How much dearer it may be in units of the calibration, which another processor does not scale exactly as our work.
-const CPU_ALLOWED: f64 = 1.5;
+/// How much dearer it may be in units of the calibration. Generous, as neither another processor nor busy neighbours scale both alike: the
+/// same build cost 2.5 to 4.0 calibrations at its best on one machine under loads from 7 to 20.
+const CPU_ALLOWED: f64 = 2.0;
 /// How much more instructions it may take: another version of the compiler changes them a little.
 const INSTRUCTIONS_ALLOWED: f64 = 1.15;
 
@@ -153,11 +154,11 @@ mod tests {
 
     #[test]
     fn instructions_decide_where_there_are_any() {
-        assert!(!is_dearer(&best(2.0, None), &best(2.9, None)));
-        assert!(is_dearer(&best(2.0, None), &best(3.1, None)));
+        assert!(!is_dearer(&best(2.0, None), &best(3.9, None)));
+        assert!(is_dearer(&best(2.0, None), &best(4.1, None)));
         assert!(!is_dearer(&best(2.0, Some(1_000)), &best(9.0, Some(1_100))), "a busy machine");
         assert!(is_dearer(&best(2.0, Some(1_000)), &best(2.0, Some(1_200))));
-        assert!(is_dearer(&best(2.0, Some(1_000)), &best(3.1, None)), "no counter here");
+        assert!(is_dearer(&best(2.0, Some(1_000)), &best(4.1, None)), "no counter here");
     }
 
     #[test]
