@@ -3,20 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
-use apache_avro::writer::datum::GenericDatumWriter;
-use apache_avro::{AvroResult, Schema};
 
 use super::plan::Node;
 use super::{MAX_ALLOCATION_BYTES, brief};
 
-/// A parsed schema with the plan twins are read by, and apache-avro's reader and writer. These borrow the schema and building them per
-/// record would cost more than decoding does, so a codec lives as long as the process; see [`interned`].
+/// A schema's plan, which twins are read and written by, and apache-avro's reader, which values are shown by. It borrows the schema and
+/// building it per record would cost more than decoding does, so a codec lives as long as the process; see [`interned`].
 pub(super) struct Codec {
     pub(super) name: String,
     pub(super) plan: Node,
     pub(super) reader: GenericDatumReader<'static>,
-    pub(super) writer: GenericDatumWriter<'static>,
 }
 
 /// The codec of a schema's text, made once per distinct text. What is leaked here is bounded by the registries this process
@@ -41,11 +39,8 @@ fn codec(text: &str) -> Result<Codec, String> {
     let schema = Schema::parse_str(text).map_err(|error| brief(&error))?;
     let plan = Node::of(&schema)?;
     let schema: &'static Schema = Box::leak(Box::new(schema));
-    let build = || -> AvroResult<_> {
-        let reader = GenericDatumReader::builder(schema).human_readable(false).build()?;
-        Ok((reader, GenericDatumWriter::builder(schema).human_readable(false).build()?))
-    };
-    let (reader, writer) = build().map_err(|error| brief(&error))?;
+    let reader = GenericDatumReader::builder(schema).human_readable(false).build();
+    let reader = reader.map_err(|error| brief(&error))?;
     let name = schema.name().map_or_else(|| "unnamed".into(), ToString::to_string);
-    Ok(Codec { name, plan, reader, writer })
+    Ok(Codec { name, plan, reader })
 }

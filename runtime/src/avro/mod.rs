@@ -19,12 +19,16 @@ use crate::log::{Chunk, SchemaId, SchemaRegistry};
 
 use codec::{Codec, interned};
 use decode::Datum;
+use encode::Place;
 use input::Input;
 
 mod codec;
 mod decode;
+mod default;
+mod encode;
 mod input;
 mod json;
+mod number;
 mod plan;
 
 /// Magic byte and schema id.
@@ -211,9 +215,9 @@ impl Encoder {
         let start = out.len();
         out.push(0);
         out.extend_from_slice(&self.id.0.to_be_bytes());
-        self.codec.writer.write_ser(out, value).map(drop).map_err(|error| {
+        value.serialize(Place::new(&self.codec.plan, out)).map_err(|misfit| {
             out.truncate(start);
-            Error::Defect(format!("a value does not fit schema `{}`: {}", self.codec.name, brief(&error)))
+            Error::Defect(format!("a value does not fit schema `{}`: {misfit}", self.codec.name))
         })
     }
 }

@@ -13,6 +13,8 @@ use apache_avro::schema::{
 };
 use serde_json::Value;
 
+use super::default;
+
 /// Types within types. Schemas are written by people, who stop far earlier; a thread's stack takes many times as many.
 const MAX_DEPTH: usize = 64;
 
@@ -55,6 +57,7 @@ pub(super) enum WideNumber {
 
 #[derive(Debug)]
 pub(super) struct Enum {
+    pub(super) name: String,
     pub(super) symbols: Vec<String>,
 }
 
@@ -78,6 +81,8 @@ pub(super) struct Record {
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) node: Node,
+    /// The bytes of its default, for twins that skip it.
+    pub(super) default: Option<Vec<u8>>,
 }
 
 impl Node {
@@ -86,11 +91,44 @@ impl Node {
         Planner::default().plan(schema).map(|planned| planned.node)
     }
 
+    /// What a message calls it.
+    pub(super) fn kind(&self) -> String {
+        match self {
+            Node::Null => "null".into(),
+            Node::Boolean => "a boolean".into(),
+            Node::Int => "an int".into(),
+            Node::Long => "a long".into(),
+            Node::Float => "a float".into(),
+            Node::Double => "a double".into(),
+            Node::Bytes => "bytes".into(),
+            Node::Text => "a string".into(),
+            Node::Fixed(fixed) => format!("`{}` bytes", fixed.size),
+            Node::Enum(symbols) => format!("enum `{}`", symbols.name),
+            Node::Array(_) => "an array".into(),
+            Node::Map(_) => "a map".into(),
+            Node::Union(union) => {
+                let variants: Vec<_> = union.variants.iter().map(Node::kind).collect();
+                format!("a union of {}", variants.join(", "))
+            }
+            Node::Record(record) => format!("record `{}`", record.name),
+        }
+    }
+
     /// What stands in its place where it is a wrapper.
     pub(super) fn unwrapped(&self) -> &Node {
         match self {
             Node::Record(record) if record.wrapper => &record.fields[0].node,
             _ => self,
+        }
+    }
+}
+
+impl Enum {
+    /// The number of a Rust enum's variant, which is `near` where the symbols stand in the enum's order.
+    pub(super) fn index_of(&self, near: u32, variant: &str) -> Option<usize> {
+        match self.symbols.get(near as usize) {
+            Some(symbol) if symbol == variant => Some(near as usize),
+            _ => self.symbols.iter().position(|symbol| symbol == variant),
         }
     }
 }
@@ -209,6 +247,7 @@ impl<'s> Planner<'s> {
         let field = |(field, planned): (&apache_avro::schema::RecordField, &Planned)| Field {
             name: field.name.clone(),
             node: planned.node.clone(),
+            default: field.default.as_ref().and_then(|value| default::bytes(value, &planned.node)),
         };
         let fields: Vec<Field> = schema.fields.iter().zip(&inner).map(field).collect();
         let attributes = &schema.attributes;
@@ -235,7 +274,7 @@ impl<'s> Planner<'s> {
     }
 
     fn symbols(&mut self, schema: &'s EnumSchema) -> Planned {
-        let symbols = Enum { symbols: schema.symbols.clone() };
+        let symbols = Enum { name: schema.name.name().to_owned(), symbols: schema.symbols.clone() };
         self.keep(&schema.name, Planned::leaf(Node::Enum(Arc::new(symbols))))
     }
 

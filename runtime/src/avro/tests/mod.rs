@@ -9,6 +9,7 @@ mod oracle;
 mod reading;
 mod shape;
 mod twin;
+mod writing;
 
 const PARCEL: &str = r#"{"type": "record", "name": "Parcel", "namespace": "test", "fields": [
     {"name": "label", "type": "string"},

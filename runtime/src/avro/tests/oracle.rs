@@ -19,7 +19,7 @@ fn codec(shape: &Shape) -> &'static Codec {
 fn written(shape: &Shape, value: &Value, block: Option<usize>) -> Vec<u8> {
     let schema = Schema::parse_str(&schema_of(shape)).unwrap();
     let writer = GenericDatumWriter::builder(&schema).maybe_target_block_size(block).build().unwrap();
-    writer.write_ser_to_vec(&Written(shape, value)).unwrap()
+    writer.write_ser_to_vec(&Written { shape, value, counted: true }).unwrap()
 }
 
 fn said<T>(codec: &Codec, read: Result<T, apache_avro::Error>) -> Result<T, String> {

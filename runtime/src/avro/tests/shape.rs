@@ -73,7 +73,7 @@ impl Shape {
 }
 
 /// The variants a union may hold: no union, and no kind or named shape twice.
-fn union_of(shapes: Vec<Shape>) -> Shape {
+pub(super) fn union_of(shapes: Vec<Shape>) -> Shape {
     let mut variants: Vec<Shape> = Vec::new();
     for shape in shapes {
         let again = variants.iter().any(|known| match shape.kind() {

@@ -6,17 +6,29 @@ use std::fmt;
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 use serde_json::Value as Tree;
 
 use super::shape::{FIELDS, Plain, SYMBOLS, Shape, Value, name_of};
 
 /// A value on its way out.
-pub(super) struct Written<'a>(pub(super) &'a Shape, pub(super) &'a Value);
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) shape: &'a Shape,
+    pub(super) value: &'a Value,
+    /// Whether arrays and maps say how long they are.
+    pub(super) counted: bool,
+}
+
+impl<'a> Written<'a> {
+    fn part(self, shape: &'a Shape, value: &'a Value) -> Written<'a> {
+        Written { shape, value, counted: self.counted }
+    }
+}
 
 impl Serialize for Written<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.0, self.1) {
+        match (self.shape, self.value) {
             (_, Value::Null) => serializer.serialize_unit(),
             (_, Value::Boolean(flag)) => serializer.serialize_bool(*flag),
             (_, Value::Int(int)) => serializer.serialize_i32(*int),
@@ -29,24 +41,34 @@ impl Serialize for Written<'_> {
                 serializer.serialize_unit_variant(name_of(shape), index(*at), SYMBOLS[*at])
             }
             (Shape::Array(items), Value::List(list)) => {
-                serializer.collect_seq(list.iter().map(|element| Written(items, element)))
+                let mut elements = serializer.serialize_seq(self.counted.then_some(list.len()))?;
+                list.iter().try_for_each(|element| elements.serialize_element(&self.part(items, element)))?;
+                elements.end()
             }
             (Shape::Map(values), Value::Entries(entries)) => {
-                serializer.collect_map(entries.iter().map(|(key, value)| (key, Written(values, value))))
+                let mut map = serializer.serialize_map(self.counted.then_some(entries.len()))?;
+                for (key, value) in entries {
+                    map.serialize_entry(key, &self.part(values, value))?;
+                }
+                map.end()
             }
             (Shape::Union(variants), Value::Variant(at, value)) => {
-                let value = Written(&variants[*at], value);
+                let value = self.part(&variants[*at], value);
                 match value {
-                    Written(_, Value::Null) if optional(variants).is_some() => serializer.serialize_none(),
+                    Written { value: Value::Null, .. } if optional(variants).is_some() => {
+                        serializer.serialize_none()
+                    }
                     some if optional(variants).is_some() => serializer.serialize_some(&some),
-                    Written(_, Value::Null) => serializer.serialize_unit_variant("U", index(*at), "Null"),
+                    Written { value: Value::Null, .. } => {
+                        serializer.serialize_unit_variant("U", index(*at), "Null")
+                    }
                     value => serializer.serialize_newtype_variant("U", index(*at), "Some", &value),
                 }
             }
             (shape @ Shape::Record(shapes), Value::Record(values)) => {
                 let mut record = serializer.serialize_struct(name_of(shape), values.len())?;
                 for (at, value) in values.iter().enumerate() {
-                    record.serialize_field(FIELDS[at], &Written(&shapes[at], value))?;
+                    record.serialize_field(FIELDS[at], &self.part(&shapes[at], value))?;
                 }
                 record.end()
             }
