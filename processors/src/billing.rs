@@ -17,7 +17,6 @@ use tidegate_runtime::topology::{Source, TaskEnvironment, Topology};
 pub use tidegate_runtime::window::WindowOptions as TotalsOptions;
 use tidegate_runtime::window::{Aggregation, Window, WindowedAggregate};
 use tidegate_runtime::{BadRecord, Reason};
-use tidegate_schemas::CustomerTotal;
 use tidegate_schemas::topics::{CUSTOMER_TOTALS, INVOICES};
 
 /// The name of the state store.
@@ -26,23 +25,28 @@ const STORE: &str = "totals";
 /// Behind the customer's id in a window's key: a zero byte and the currency's three letters.
 const CURRENCY_BYTES: usize = 4;
 
-/// An invoice, as far as totals read it: lines are passed over rather than built. The schema is
+/// An invoice, as far as totals read it: its text stays in the record, its lines are passed over. The schema is
 /// [`Invoice`](tidegate_schemas::Invoice)'s, in any version.
 #[derive(Deserialize)]
 #[serde(rename = "Invoice")]
-struct Billed {
-    customer_id: String,
+struct Billed<'v> {
+    customer_id: &'v str,
     issued_at: i64,
     amount_minor: i64,
-    currency: String,
-    #[serde(default, rename = "lines")]
-    _lines: Vec<PassedOver>,
+    currency: &'v str,
 }
 
-/// A line nobody reads. Named, because the Avro decoder cannot pass over a record by itself.
-#[derive(Deserialize)]
-#[serde(rename = "InvoiceLine")]
-struct PassedOver {}
+/// A [`CustomerTotal`](tidegate_schemas::CustomerTotal) whose text stays in the window's key.
+#[derive(Serialize)]
+#[serde(rename = "CustomerTotal")]
+struct Closed<'k> {
+    customer_id: &'k str,
+    currency: &'k str,
+    window_start: i64,
+    window_end: i64,
+    count: i64,
+    amount_minor: i64,
+}
 
 /// Count and total of a customer in one currency and window.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -70,7 +74,7 @@ impl Aggregation for Totals {
     type Accumulator = Total;
 
     fn read<'r>(&mut self, record: &RecordRef<'r>, key: &mut Vec<u8>) -> Result<(EventTime, i64), BadRecord> {
-        let invoice: Billed = self.invoices.decode(record.value())?;
+        let invoice: Billed<'_> = self.invoices.decode(record.value())?;
         check_key(record.key().unwrap_or_default(), &invoice)?;
         key.extend_from_slice(invoice.customer_id.as_bytes());
         key.push(0);
@@ -97,9 +101,9 @@ impl Aggregation for Totals {
 
     fn write(&mut self, window: Window, key: &[u8], total: &Total, value: &mut Vec<u8>) {
         let currency = &key[key.len() - CURRENCY_BYTES + 1..];
-        let result = CustomerTotal {
-            customer_id: String::from_utf8_lossy(self.result_key(key)).into_owned(),
-            currency: String::from_utf8_lossy(currency).into_owned(),
+        let result = Closed {
+            customer_id: &String::from_utf8_lossy(self.result_key(key)),
+            currency: &String::from_utf8_lossy(currency),
             window_start: window.start.0,
             window_end: window.end.0,
             count: total.count,
@@ -107,7 +111,7 @@ impl Aggregation for Totals {
         };
         self.totals
             .encode(&result, value)
-            .expect("the twin fits its schema: a test of the schemas holds that");
+            .expect("it has the fields of its schema: the tests of totals write it");
     }
 
     fn result_key<'k>(&self, key: &'k [u8]) -> &'k [u8] {
@@ -117,15 +121,15 @@ impl Aggregation for Totals {
 
 /// The key decides the partition and with it the task: under another key than its customer's, an invoice would be counted apart
 /// from the others. The currency becomes part of a window's key, so it must have the length a currency has.
-fn check_key(key: &[u8], invoice: &Billed) -> Result<(), BadRecord> {
+fn check_key(key: &[u8], invoice: &Billed<'_>) -> Result<(), BadRecord> {
     if key != invoice.customer_id.as_bytes() {
-        let (key, customer) = (String::from_utf8_lossy(key), &invoice.customer_id);
+        let (key, customer) = (String::from_utf8_lossy(key), invoice.customer_id);
         return Err(BadRecord::new(
             Reason::Rule,
             format!("key `{key}` is not the customer's id, `{customer}`"),
         ));
     }
-    let currency = &invoice.currency;
+    let currency = invoice.currency;
     if currency.len() != CURRENCY_BYTES - 1 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Err(BadRecord::new(Reason::Rule, format!("currency `{currency}` is no ISO 4217 code")));
     }

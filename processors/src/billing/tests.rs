@@ -4,7 +4,7 @@ use tidegate_runtime::avro::SchemaCache;
 use tidegate_runtime::driver::{DrivenRecord, TestDriver};
 use tidegate_runtime::log::{SchemaId, SchemaRegistry};
 use tidegate_runtime::window::{Emit, TimeWindows};
-use tidegate_schemas::{Invoice, InvoiceLine, Record};
+use tidegate_schemas::{CustomerTotal, Invoice, InvoiceLine, Record};
 
 use super::*;
 

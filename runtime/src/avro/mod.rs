@@ -9,20 +9,27 @@
 //!   the cache is a bad record, so a registry out of reach must stop the chunk before it gets here.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use apache_avro::error::Details;
-use apache_avro::reader::datum::GenericDatumReader;
-use apache_avro::schema::Name;
-use apache_avro::writer::datum::GenericDatumWriter;
-use apache_avro::{AvroResult, Schema};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{BadRecord, Error, Reason, Result};
 use crate::log::{Chunk, SchemaId, SchemaRegistry};
 
+use codec::{Codec, interned};
+use decode::Datum;
+use encode::Place;
+use input::Input;
+
+mod codec;
+mod decode;
+mod default;
+mod encode;
+mod input;
 mod json;
+mod number;
+mod plan;
 
 /// Magic byte and schema id.
 const HEADER_BYTES: usize = 5;
@@ -105,27 +112,33 @@ impl Decoder {
         Decoder { cache, last: None }
     }
 
-    /// The twin in `value`. Fields the writer's schema lacks take the twin's serde defaults; fields it has beyond the
-    /// twin's are skipped, unless there are records or enums in them: apache-avro cannot skip those, and the value is refused. A twin
-    /// that has no use for such a field declares it with an empty struct in the record's place.
+    /// The twin in `value`, which may borrow text and bytes from it. Fields the writer's schema lacks take the twin's serde
+    /// defaults; fields it has beyond the twin's are passed over. Where the types differ, what Avro promotes is read: an int
+    /// as a long, text as bytes, a value as an optional one.
     ///
     /// # Errors
     /// If `value` is not exactly one datum of a known schema that fits `T`.
-    pub fn decode<T: DeserializeOwned>(&mut self, value: Option<&[u8]>) -> Result<T, BadRecord> {
+    pub fn decode<'v, T: Deserialize<'v>>(&mut self, value: Option<&'v [u8]>) -> Result<T, BadRecord> {
         let (id, codec, datum) = self.open(value)?;
-        let mut rest = datum;
-        let decoded = codec.reader.read_deser(&mut rest).map_err(|error| undecodable(id, codec, error))?;
-        nothing_left(rest, datum)?;
+        let mut input = Input::new(datum);
+        let decoded = T::deserialize(Datum::new(&codec.plan, &mut input))
+            .map_err(|error| undecodable(id, codec, &error))?;
+        nothing_left(input.rest(), datum)?;
         Ok(decoded)
     }
 
     /// `value` as JSON, for inspection: fields in the schema's order, times and other logical types as their plain numbers,
-    /// bytes as hexadecimal text.
+    /// bytes as hexadecimal text. Read by apache-avro: who inspects a record does not depend on the decoder that judged it.
     ///
     /// # Errors
     /// If `value` is not exactly one datum of a known schema.
     pub fn decode_json(&mut self, value: Option<&[u8]>) -> Result<serde_json::Value, BadRecord> {
-        self.decode::<json::Json>(value).map(|json| json.0)
+        let (id, codec, datum) = self.open(value)?;
+        let mut rest = datum;
+        let json: json::Json =
+            codec.reader.read_deser(&mut rest).map_err(|error| undecodable(id, codec, &error))?;
+        nothing_left(rest, datum)?;
+        Ok(json.0)
     }
 
     fn open<'v>(
@@ -202,98 +215,10 @@ impl Encoder {
         let start = out.len();
         out.push(0);
         out.extend_from_slice(&self.id.0.to_be_bytes());
-        self.codec.writer.write_ser(out, value).map(drop).map_err(|error| {
+        value.serialize(Place::new(&self.codec.plan, out)).map_err(|misfit| {
             out.truncate(start);
-            Error::Defect(format!("a value does not fit schema `{}`: {}", self.codec.name, brief(&error)))
+            Error::Defect(format!("a value does not fit schema `{}`: {misfit}", self.codec.name))
         })
-    }
-}
-
-/// A parsed schema with its reader and writer. They borrow the schema and building them per record would cost more than
-/// decoding does, so a codec lives as long as the process; see [`interned`].
-struct Codec {
-    name: String,
-    reader: GenericDatumReader<'static>,
-    writer: GenericDatumWriter<'static>,
-}
-
-/// The codec of a schema's text, made once per distinct text. What is leaked here is bounded by the registries this process
-/// talks to: no record can add to it, only a registered schema.
-fn interned(text: &str) -> Result<&'static Codec, &'static str> {
-    type Interned = HashMap<String, Result<&'static Codec, &'static str>>;
-    static INTERNED: LazyLock<Mutex<Interned>> = LazyLock::new(|| {
-        // Takes effect once per process, before the first datum is read.
-        apache_avro::util::max_allocation_bytes(MAX_ALLOCATION_BYTES);
-        Mutex::default()
-    });
-    let mut interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = interned.get(text) {
-        return *found;
-    }
-    let made = codec(text).map(|codec| &*Box::leak(Box::new(codec))).map_err(|why| &*why.leak());
-    interned.insert(text.to_owned(), made);
-    made
-}
-
-fn codec(text: &str) -> Result<Codec, String> {
-    let schema = Schema::parse_str(text).map_err(|error| brief(&error))?;
-    Bounds::default().check(&schema)?;
-    let schema: &'static Schema = Box::leak(Box::new(schema));
-    let build = || -> AvroResult<_> {
-        let reader = GenericDatumReader::builder(schema).human_readable(false).build()?;
-        Ok((reader, GenericDatumWriter::builder(schema).human_readable(false).build()?))
-    };
-    let (reader, writer) = build().map_err(|error| brief(&error))?;
-    let name = schema.name().map_or_else(|| "unnamed".into(), ToString::to_string);
-    Ok(Codec { name, reader, writer })
-}
-
-/// Refuses schemas under which a short value takes unbounded stack (a type that contains itself) or unbounded time (an array of
-/// elements without bytes). None of ours is such a schema; a foreign registry may hold any.
-#[derive(Default)]
-struct Bounds {
-    /// The records around the place being looked at.
-    open: Vec<Name>,
-    /// Named types whose values take no bytes.
-    empty: Vec<Name>,
-}
-
-impl Bounds {
-    /// Whether values of `schema` take no bytes at all.
-    fn check(&mut self, schema: &Schema) -> Result<bool, String> {
-        match schema {
-            Schema::Null => Ok(true),
-            Schema::Fixed(fixed) => Ok(self.note(&fixed.name, fixed.size == 0)),
-            Schema::Ref { name } if self.open.contains(name) => Err(format!("type `{name}` contains itself")),
-            Schema::Ref { name } => Ok(self.empty.contains(name)),
-            Schema::Record(record) => {
-                self.open.push(record.name.clone());
-                let mut empty = true;
-                for field in &record.fields {
-                    empty &= self.check(&field.schema)?;
-                }
-                self.open.pop();
-                Ok(self.note(&record.name, empty))
-            }
-            Schema::Array(array) if self.check(&array.items)? => {
-                Err("it has an array of elements that take no bytes".into())
-            }
-            Schema::Map(map) => self.check(&map.types).map(|_| false),
-            Schema::Union(union) => {
-                for variant in union.variants() {
-                    self.check(variant)?;
-                }
-                Ok(false)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    fn note(&mut self, name: &Name, empty: bool) -> bool {
-        if empty {
-            self.empty.push(name.clone());
-        }
-        empty
     }
 }
 
@@ -312,10 +237,10 @@ fn nothing_left(rest: &[u8], datum: &[u8]) -> Result<(), BadRecord> {
     Err(BadRecord::new(Reason::TrailingBytes, message))
 }
 
-fn undecodable(id: SchemaId, codec: &Codec, error: apache_avro::Error) -> BadRecord {
+fn undecodable(id: SchemaId, codec: &Codec, error: &apache_avro::Error) -> BadRecord {
     let why = match error.details() {
         Details::ReadBytes(_) | Details::ReadVariableIntegerBytes(_) => "it ends early".into(),
-        _ => brief(&error),
+        _ => brief(error),
     };
     BadRecord::new(Reason::Undecodable, format!("the value is no `{}` of schema `{id}`: {why}", codec.name))
 }

@@ -1,11 +1,15 @@
 //! What a value can be, and what the decoder says of each.
 
-use proptest::prelude::*;
-use serde::Deserialize;
-
 use super::*;
 use crate::log::{Offset, Records, TopicPartition};
 use crate::time::EventTime;
+use proptest::prelude::*;
+
+mod oracle;
+mod reading;
+mod shape;
+mod twin;
+mod writing;
 
 const PARCEL: &str = r#"{"type": "record", "name": "Parcel", "namespace": "test", "fields": [
     {"name": "label", "type": "string"},
