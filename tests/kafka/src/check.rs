@@ -77,6 +77,8 @@ pub fn content(records: &[Record]) -> Vec<Value> {
     let value = |record: &Record| match record.value.as_deref() {
         // Framed: the id is the registry's own.
         Some([0, _, _, _, _, datum @ ..]) => text(datum),
+        // What a simulator has spoiled at its first byte was framed, too.
+        Some([spoiled, _, _, _, _, datum @ ..]) => format!("raw {spoiled:02x} {}", text(datum)),
         Some(other) => format!("raw {}", text(other)),
         None => "null".to_owned(),
     };
