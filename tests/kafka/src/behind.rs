@@ -1,5 +1,6 @@
 //! What others do to a cluster behind the program's back, and what they can see of it: a plain administrator.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -82,28 +83,25 @@ impl Administrator {
         });
     }
 
-    fn of_group(&self, group: &str) -> BaseConsumer {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("group.id", group)
-            .set("enable.auto.commit", "false");
-        config.create().unwrap()
-    }
-
     /// What a group has committed in a topic of four partitions.
     pub fn committed(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
-        Positions { consumer: self.of_group(group), topic: topic.to_owned() }.now()
+        self.positions(group, topic).now()
     }
 
     /// The same, to be asked again and again.
     pub fn positions(&self, group: &str, topic: &str) -> Positions {
-        Positions { consumer: self.of_group(group), topic: topic.to_owned() }
+        let consumer = RefCell::new(of_group(&self.brokers, group));
+        Positions {
+            brokers: self.brokers.clone(),
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            consumer,
+        }
     }
 
     /// Sets a group back, or ahead. It must have no members.
     pub fn set_committed(&self, group: &str, topic: &str, partition: i32, offset: i64) {
-        let consumer = self.of_group(group);
+        let consumer = of_group(&self.brokers, group);
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
         until("the group to accept an offset from outside", DEADLINE, || {
@@ -142,10 +140,18 @@ impl Administrator {
     }
 }
 
+fn of_group(brokers: &str, group: &str) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", group).set("enable.auto.commit", "false");
+    config.create().unwrap()
+}
+
 /// How far a group has come in a topic.
 pub struct Positions {
-    consumer: BaseConsumer,
+    brokers: String,
+    group: String,
     topic: String,
+    consumer: RefCell<BaseConsumer>,
 }
 
 impl Positions {
@@ -153,7 +159,10 @@ impl Positions {
     pub fn now(&self) -> BTreeMap<i32, i64> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range(&self.topic, 0, 3);
-        let Ok(found) = self.consumer.committed_offsets(asked, Duration::from_secs(2)) else {
+        let answer = self.consumer.borrow().committed_offsets(asked, Duration::from_secs(2));
+        let Ok(found) = answer else {
+            // librdkafka may go on asking whoever the group's coordinator was before the broker was restarted.
+            self.consumer.replace(of_group(&self.brokers, &self.group));
             return BTreeMap::new();
         };
         let known =
