@@ -73,27 +73,6 @@ impl<'de> Deserialize<'de> for FieldName {
     }
 }
 
-/// An enum's symbol: apache-avro gives it only to who asks for an identifier.
-struct Symbol(String);
-
-impl<'de> Deserialize<'de> for Symbol {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Symbol, D::Error> {
-        struct SymbolVisitor;
-        impl Visitor<'_> for SymbolVisitor {
-            type Value = Symbol;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an enum's symbol")
-            }
-
-            fn visit_str<E>(self, symbol: &str) -> Result<Symbol, E> {
-                Ok(Symbol(symbol.to_owned()))
-            }
-        }
-        deserializer.deserialize_identifier(SymbolVisitor)
-    }
-}
-
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
         struct RowVisitor;
@@ -175,7 +154,7 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Cell, A::Error> {
-        let (symbol, _) = data.variant::<Symbol>()?;
-        Ok(Cell::Text(symbol.0))
+        let (symbol, _) = data.variant()?;
+        Ok(Cell::Text(symbol))
     }
 }
