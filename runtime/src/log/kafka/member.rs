@@ -300,7 +300,7 @@ impl Member {
         notices.push_back(Notice::Rejoined(Membership {
             member: self.subscription.member.clone(),
             incarnation: self.incarnation,
-            proof: Some(Arc::new(Proof { metadata, commit: Box::new(commit) })),
+            proof: Some(Arc::new(Proof { metadata: Arc::new(metadata), commit: Box::new(commit) })),
         }));
     }
 }

@@ -160,6 +160,9 @@ impl Drop for Client {
 /// A list of partitions, with an offset each.
 pub(super) struct PartitionList(NonNull<sys::rd_kafka_topic_partition_list_t>);
 
+// SAFETY: the list is ours alone and bound to no thread.
+unsafe impl Send for PartitionList {}
+
 impl PartitionList {
     /// These partitions with these offsets.
     pub(super) fn new<'p>(

@@ -8,6 +8,7 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka_sys as sys;
@@ -18,7 +19,7 @@ use crate::log::{Offset, TopicPartition};
 /// What [`Membership::proof`](crate::log::Membership) holds in this home.
 pub(super) struct Proof {
     /// Goes into the transaction with the offsets.
-    pub(super) metadata: NativeMetadata,
+    pub(super) metadata: Arc<NativeMetadata>,
     /// Commits offsets by the member itself, outside of any transaction: the way of at-least-once.
     pub(super) commit: MemberCommit,
 }

@@ -62,14 +62,17 @@ fn totals_killed_at_every_point_of_a_processor_and_its_sinks() {
     job.back_at_work(&job.positions().now(), first.started);
     first.stop();
     let mut kills = BTreeMap::new();
-    let more = |kills: &BTreeMap<&str, usize>| feeder.allow((kills.values().sum::<usize>() + 2) * ROWS);
+    let mut ahead = 2;
+    let more = |kills: &BTreeMap<&str, usize>, ahead: usize| {
+        feeder.allow((kills.values().sum::<usize>() + ahead) * ROWS);
+    };
     for point in POINTS.into_iter().filter(|point| !matches!(way(point), Way::Producer)) {
-        more(&kills);
+        more(&kills, ahead);
         match way(point) {
             Way::Sink => {
                 let process = job.start("alone");
                 for line in job.sinks() {
-                    more(&kills);
+                    more(&kills, ahead);
                     dies(armed(world.command("state-sinks", &words(&line)), point, 1), point);
                     *kills.entry(point).or_default() += 1;
                 }
@@ -79,11 +82,16 @@ fn totals_killed_at_every_point_of_a_processor_and_its_sinks() {
                 let victim = armed(job.processor("victim", ""), point, 1);
                 if !matches!(way, Way::Start) {
                     job.back_at_work(&job.positions().now(), victim.started);
-                    more(&kills);
+                    more(&kills, ahead);
                 }
                 let other = match way {
                     Way::Newcomer => Some(job.start("other")),
-                    Way::Waking => Some(stands_still(&job, &victim)),
+                    Way::Waking => {
+                        // It must have something in its hands when it is stopped, however slow the machine was up to here.
+                        ahead += 6;
+                        more(&kills, ahead);
+                        Some(stands_still(&job, &victim))
+                    }
                     _ => None,
                 };
                 dies(victim, point);

@@ -34,8 +34,6 @@ use crate::time::EventTime;
 /// How long a change may take until every broker that is asked shows it.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How often a topic may be made by somebody else just when it was about to be made here.
-const RACES: usize = 3;
 
 /// How long a coordinator on the move is waited for.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
@@ -109,20 +107,21 @@ impl Admin {
 
     pub(super) fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
         specs.iter().try_for_each(TopicSpec::check)?;
-        for _ in 0..RACES {
+        // Somebody else may make a topic just when it was about to be made here, and what was made a moment ago does not show at once.
+        until_it_shows("make the topics", || {
             let missing = self.missing(specs)?;
             if missing.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             // Asked first what would happen: one topic that a broker refuses must not leave the others behind.
-            if let Made::Raced = topics::create(&self.client(), &missing, &[], true)? {
-                continue;
+            for only_checked in [true, false] {
+                if let Made::Raced = topics::create(&self.client(), &missing, &[], only_checked)? {
+                    return Ok(false);
+                }
             }
-            if let Made::All = topics::create(&self.client(), &missing, &[], false)? {
-                return self.wait_until_led(&missing);
-            }
-        }
-        Err(transient("make the topics", "another client makes and removes them at the same time"))
+            self.wait_until_led(&missing)?;
+            Ok(true)
+        })
     }
 
     /// Those that do not exist, each once; one that exists in another shape is refused.

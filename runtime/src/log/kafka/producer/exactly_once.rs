@@ -197,15 +197,11 @@ impl KafkaProducer {
         }
         let list =
             PartitionList::new(offsets.offsets.iter().map(|(partition, offset)| (partition, offset.0)))?;
-        let memberless;
         let who = match &offsets.membership {
-            Some(membership) => &proof_of(membership, &offsets.group)?.metadata,
-            None => {
-                memberless = NativeMetadata::memberless(&offsets.group)?;
-                &memberless
-            }
+            Some(membership) => proof_of(membership, &offsets.group)?.metadata.clone(),
+            None => Arc::new(NativeMetadata::memberless(&offsets.group)?),
         };
-        let added = transaction::add_offsets(&self.sender.client, &list, who, self.limit);
+        let added = transaction::add_offsets(&self.sender.client, list, who, self.limit);
         added.map_err(|failure| match failure.is_group_fencing() {
             true => refused_by_group(offsets, &failure),
             false => {

@@ -33,7 +33,7 @@ const FULL_QUEUE_MS: c_int = 10;
 pub(super) struct Sender {
     // Fields are dropped in this order; places that late reports may write to must go last, see `drop`.
     topics: HashMap<Arc<str>, Topic>,
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     kept: Vec<Vec<Place>>,
     batch: Batch,
     admin: Arc<Admin>,
@@ -72,7 +72,14 @@ impl From<Error> for Unsent {
 
 impl Sender {
     pub(super) fn new(client: Client, admin: Arc<Admin>, patience: Duration) -> Sender {
-        Sender { topics: HashMap::new(), client, kept: Vec::new(), batch: Batch::default(), admin, patience }
+        Sender {
+            topics: HashMap::new(),
+            client: Arc::new(client),
+            kept: Vec::new(),
+            batch: Batch::default(),
+            admin,
+            patience,
+        }
     }
 
     /// Moves the records to librdkafka, which sends them in the background. First, all topics are known to exist.

@@ -6,11 +6,12 @@
 #![allow(unsafe_code, reason = "librdkafka's transactional interface, see `native`")]
 
 use std::ffi::c_int;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka_sys as sys;
 
-use super::super::fault::Failure;
+use super::super::fault::{Code, Failure};
 use super::super::native::{Client, PartitionList};
 use super::super::proof::NativeMetadata;
 use super::sender::millis;
@@ -19,6 +20,8 @@ type Outcome = std::result::Result<(), Failure>;
 
 /// Between two tries that both failed at once.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
+/// How long after its time is over a call may take to return.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(1);
 /// How long the error of a transaction that has failed is waited for; it is there already.
 const VERDICT: Duration = Duration::from_secs(1);
 
@@ -37,22 +40,39 @@ pub(super) fn begin(client: &Client) -> Outcome {
 }
 
 /// Puts offsets into the transaction. The coordinator of the group checks who sends them.
+///
+/// Once in some dozen restarts of a broker librdkafka 2.12 loses the answer to this call, and waits for it for ever, whatever time it was
+/// given. So a thread of its own makes the call. One that does not come back keeps its client, which nobody may destroy under it; the
+/// failure is fatal, so that the id is opened anew by another one.
 pub(super) fn add_offsets(
-    client: &Client,
-    offsets: &PartitionList,
-    who: &NativeMetadata,
+    client: &Arc<Client>,
+    offsets: PartitionList,
+    who: Arc<NativeMetadata>,
     patience: Duration,
 ) -> Outcome {
-    repeat(client, patience, |timeout_ms| {
-        // SAFETY: client, list and metadata live through the call, which copies the latter two.
-        unsafe {
-            sys::rd_kafka_send_offsets_to_transaction(
-                client.as_ptr(),
-                offsets.as_ptr(),
-                who.as_ptr(),
-                timeout_ms,
-            )
-        }
+    let (sender, answer) = mpsc::channel();
+    let owned = client.clone();
+    let call = move || {
+        let outcome = repeat(&owned, patience, |timeout_ms| {
+            // SAFETY: client, list and metadata live through the call, which copies the latter two.
+            unsafe {
+                sys::rd_kafka_send_offsets_to_transaction(
+                    owned.as_ptr(),
+                    offsets.as_ptr(),
+                    who.as_ptr(),
+                    timeout_ms,
+                )
+            }
+        });
+        // Whoever waits ends the client.
+        drop(owned);
+        let _ = sender.send(outcome);
+    };
+    let started = std::thread::Builder::new().name("offsets".to_owned()).spawn(call);
+    started.map_err(|error| Failure::new(Code::Fail, format!("no thread could be started: {error}")))?;
+    answer.recv_timeout(patience + COMES_BACK_WITHIN).unwrap_or_else(|_| {
+        let text = "librdkafka does not come back from putting offsets into a transaction";
+        Err(Failure { fatal: true, ..Failure::new(Code::OperationTimedOut, text) })
     })
 }
 
