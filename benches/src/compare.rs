@@ -139,14 +139,7 @@ mod tests {
     use crate::run_folder::About;
 
     fn kept(cpu_ms: &[u64], calibration_us: u64, missing: u64) -> Kept {
-        let case = Case {
-            bench: "totals".to_owned(),
-            home: "kafka".to_owned(),
-            records: 5,
-            keys: 2,
-            partitions: 4,
-            instances: 1,
-        };
+        let case = Case::of_a_test(5);
         let mut sheet = Sheet::default();
         for (round, cpu_ms) in (1..).zip(cpu_ms) {
             let values = [

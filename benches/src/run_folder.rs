@@ -127,14 +127,7 @@ mod tests {
     fn a_run_is_read_back_as_it_was_saved() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("a-run");
-        let case = Case {
-            bench: "totals".to_owned(),
-            home: "kafka".to_owned(),
-            records: 5,
-            keys: 2,
-            partitions: 4,
-            instances: 1,
-        };
+        let case = Case::of_a_test(5);
         let mut sheet = Sheet::default();
         sheet.add(&case, "tidegate", 1, &[(Metric::CpuMs, 3), (Metric::PeakKib, 4)]);
         sheet.absent.insert("flink".to_owned(), "install a JDK".to_owned());

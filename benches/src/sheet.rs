@@ -52,6 +52,12 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    #[cfg(test)]
+    pub(crate) fn of_a_test(records: u64) -> Case {
+        let (bench, home) = ("totals".to_owned(), "kafka".to_owned());
+        Case { bench, home, records, keys: 2, partitions: 4, instances: 1 }
+    }
+
     /// As a heading.
     pub(crate) fn title(&self) -> String {
         let count = |number: u64, one: &str| match number {

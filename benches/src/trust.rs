@@ -69,14 +69,7 @@ mod tests {
     use crate::sheet::Case;
 
     fn sheet(rounds: &[[(Metric, u64); 4]]) -> Sheet {
-        let case = Case {
-            bench: "totals".to_owned(),
-            home: "kafka".to_owned(),
-            records: 10,
-            keys: 2,
-            partitions: 4,
-            instances: 1,
-        };
+        let case = Case::of_a_test(10);
         let mut sheet = Sheet::default();
         for (round, values) in (1..).zip(rounds) {
             sheet.add(&case, "tidegate", round, values);

@@ -13,5 +13,6 @@ mod backlog;
 mod files;
 mod hosted;
 mod place;
+mod rows;
 mod straight;
 mod topics;

@@ -6,13 +6,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tidegate_runtime::avro::Encoder;
 use tidegate_runtime::log::embedded::EmbeddedLog;
 use tidegate_runtime::log::{Cleanup, Log, Outgoing, TopicSpec, partition_for, subject_of_value};
 use tidegate_runtime::time::EventTime;
-use tidegate_schemas::{Invoice, OwnerEvent, RadarEvent, Reading, VehicleEvent, topics};
+use tidegate_schemas::topics;
+
+use crate::rows::value_bytes;
 
 pub(crate) fn tests_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
@@ -98,39 +99,6 @@ impl Place {
 fn check(arguments: &[&str], output: &Output) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "`tidegate {}` gave {}: {errors}", arguments.join(" "), output.status);
-}
-
-fn value_bytes(row: &Value, topic: &topics::Topic, encoder: &Encoder) -> Option<Vec<u8>> {
-    use base64::Engine;
-    let base64 = |field: &str| {
-        let text = row.get(field)?.as_str()?;
-        Some(base64::engine::general_purpose::STANDARD.decode(text).unwrap())
-    };
-    if let Some(raw) = base64("raw_base64") {
-        return Some(raw);
-    }
-    if let Some(datum) = base64("datum_base64") {
-        let mut framed = vec![0];
-        framed.extend_from_slice(&encoder.id().0.to_be_bytes());
-        framed.extend(datum);
-        return Some(framed);
-    }
-    let value = row.get("value").filter(|value| !value.is_null())?.clone();
-    let mut bytes = Vec::new();
-    match topic.name {
-        "invoices" => encoder.encode(&twin::<Invoice>(value), &mut bytes),
-        "readings" => encoder.encode(&twin::<Reading>(value), &mut bytes),
-        "vehicles" => encoder.encode(&twin::<VehicleEvent>(value), &mut bytes),
-        "radars" => encoder.encode(&twin::<RadarEvent>(value), &mut bytes),
-        "owners" => encoder.encode(&twin::<OwnerEvent>(value), &mut bytes),
-        other => panic!("an input has no `{other}`"),
-    }
-    .unwrap();
-    Some(bytes)
-}
-
-fn twin<T: DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).unwrap()
 }
 
 /// A running program; killed when dropped.

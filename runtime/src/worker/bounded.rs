@@ -7,12 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_stream::StreamExt;
 
-use super::{Worker, ended};
+use super::Worker;
 use crate::changelog::{BoundedRun, progress_of};
 use crate::error::{Reaction, Result};
-use crate::log::{Chunk, Consumer, Event, Log, Offset, TopicPartition};
+use crate::log::{Chunk, Log, Offset, RangeReader, TopicPartition};
 use crate::task::Phase;
 use crate::topology::Topology;
 
@@ -21,9 +20,6 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How far before a changelog's end the last whole commit is looked for at first.
 const TAIL_OFFSETS: i64 = 8;
-
-/// What is fetched ahead of a tail: a few blocks.
-const TAIL_BYTES: usize = 256 * 1024;
 
 impl Worker<'_> {
     /// True when every task of the application has ended its part of this run, here or elsewhere. A log that cannot tell just now is
@@ -119,7 +115,7 @@ async fn run_number(log: &dyn Log, tails: &mut Tails, app: &str, partitions: u32
 /// Reads the ends of changelogs, all by one reader: on Kafka each is a client with connections of its own.
 #[derive(Default)]
 struct Tails {
-    reader: Option<Consumer>,
+    reader: Option<RangeReader>,
 }
 
 impl Tails {
@@ -131,50 +127,25 @@ impl Tails {
             let ends = log.watermarks(&changelog)?;
             let from = ends.low.max(Offset(ends.high.0 - back));
             let mut progress = None;
-            self.read(log, &changelog, from, ends.high, |chunk| {
+            let last = |chunk: &Chunk| -> Result<()> {
                 for record in chunk.records() {
                     let found = progress_of(&record.coordinates(), record.value().unwrap_or_default())?;
                     progress = found.or_else(|| progress.take());
                 }
                 Ok(())
-            })
-            .await?;
+            };
+            // Put back once it has read: a reader that has failed is of no more use.
+            let mut reader = match self.reader.take() {
+                Some(reader) => reader,
+                None => RangeReader::new(log)?,
+            };
+            reader.read(&changelog, from, ends.high, last).await?;
+            self.reader = Some(reader);
             if progress.is_some() || from == ends.low {
                 return Ok(progress.and_then(|progress| progress.bounded));
             }
             back *= 8;
         }
-    }
-
-    async fn read(
-        &mut self,
-        log: &dyn Log,
-        partition: &TopicPartition,
-        from: Offset,
-        to: Offset,
-        mut take: impl FnMut(&Chunk) -> Result<()>,
-    ) -> Result<()> {
-        // Put back at the end: a reader that has failed is of no more use.
-        let mut reader = match self.reader.take() {
-            Some(reader) => reader,
-            None => log.reader(TAIL_BYTES)?,
-        };
-        reader.seek(partition.clone(), from);
-        let mut position = from;
-        while position < to {
-            let event = reader.next().await.unwrap_or_else(|| Err(ended()))?;
-            // What was under way of another tail, or of this one from another position, is not meant.
-            if let Event::Chunk(chunk) = event
-                && chunk.partition == *partition
-                && chunk.from == position
-            {
-                take(&chunk)?;
-                position = chunk.next;
-            }
-        }
-        reader.release(vec![partition.clone()]);
-        self.reader = Some(reader);
-        Ok(())
     }
 }
 

@@ -3,13 +3,16 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tidegate_runtime::avro::Encoder;
 use tidegate_runtime::log::{SchemaId, partition_for};
-use tidegate_schemas::{Invoice, OwnerEvent, RadarEvent, Reading, VehicleEvent, topics};
+use tidegate_schemas::topics;
 
+use self::rows::value_bytes;
 use crate::registry::Registry;
+
+#[path = "../../pipeline/rows.rs"]
+mod rows;
 
 /// A record to be written.
 #[derive(Clone, Debug)]
@@ -63,35 +66,4 @@ pub fn encoded(rows: &[Value], registry: &Registry) -> Vec<Fed> {
         }
     };
     rows.iter().map(&mut encode).collect()
-}
-
-fn value_bytes(row: &Value, topic: &topics::Topic, encoder: &Encoder) -> Option<Vec<u8>> {
-    use base64::Engine;
-    let base64 = |field: &str| {
-        let text = row.get(field)?.as_str()?;
-        Some(base64::engine::general_purpose::STANDARD.decode(text).unwrap())
-    };
-    if let Some(raw) = base64("raw_base64") {
-        return Some(raw);
-    }
-    if let Some(datum) = base64("datum_base64") {
-        let header = [&[0], encoder.id().0.to_be_bytes().as_slice()].concat();
-        return Some([header, datum].concat());
-    }
-    let value = row.get("value").filter(|value| !value.is_null())?.clone();
-    let mut bytes = Vec::new();
-    match topic.name {
-        "invoices" => encoder.encode(&twin::<Invoice>(value), &mut bytes),
-        "readings" => encoder.encode(&twin::<Reading>(value), &mut bytes),
-        "vehicles" => encoder.encode(&twin::<VehicleEvent>(value), &mut bytes),
-        "radars" => encoder.encode(&twin::<RadarEvent>(value), &mut bytes),
-        "owners" => encoder.encode(&twin::<OwnerEvent>(value), &mut bytes),
-        other => panic!("an input has no `{other}`"),
-    }
-    .unwrap();
-    Some(bytes)
-}
-
-fn twin<T: DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).unwrap()
 }

@@ -64,6 +64,17 @@ fn infractions_under_sigkill_at_random_points() {
     killed(&Job::speeding(&world), 12, kills, 250);
 }
 
+/// The successor, and how long it took until it worked.
+fn killed_and_started_again(job: &Job<'_>, process: Process) -> (Process, Duration) {
+    process.kill();
+    let killed_at = Instant::now();
+    let before = job.settled();
+    let process = job.start("0");
+    let took = job.back_at_work(&before, killed_at);
+    println!("restarted: {took:?}");
+    (process, took)
+}
+
 /// One instance alone, killed and started again: its successor fences it and waits for its session, and no more.
 #[test]
 fn an_instance_alone_is_back_at_work_within_ten_seconds() {
@@ -74,12 +85,8 @@ fn an_instance_alone_is_back_at_work_within_ten_seconds() {
     let feeder = job.feed(250);
     for kill in 1..=2 {
         feeder.reach(kill * 600);
-        process.kill();
-        let killed_at = Instant::now();
-        let before = job.settled();
-        process = job.start("0");
-        let took = job.back_at_work(&before, killed_at);
-        println!("restarted: {took:?}");
+        let (successor, took) = killed_and_started_again(&job, process);
+        process = successor;
         assert!(took < BACK_AT_WORK, "back at work after {took:?}");
     }
     feeder.finish();
@@ -96,15 +103,10 @@ fn a_static_member_is_back_at_once() {
     let world = world();
     let mut job = Job::totals(&world);
     job.flags = "--static-membership".to_owned();
-    let mut process = job.start("0");
+    let process = job.start("0");
     let feeder = job.feed(400);
     feeder.reach(600);
-    process.kill();
-    let killed_at = Instant::now();
-    let before = job.settled();
-    process = job.start("0");
-    let took = job.back_at_work(&before, killed_at);
-    println!("restarted: {took:?}");
+    let (process, took) = killed_and_started_again(&job, process);
     assert!(took < Duration::from_secs(5), "back at work after {took:?}");
     feeder.finish();
     job.caught_up();
