@@ -11,6 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::clock::{DEADLINE, until};
+use crate::reader;
 
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -134,9 +135,9 @@ impl Administrator {
         producer.flush(ANSWER).unwrap();
     }
 
-    /// The first and the next offset of a partition.
+    /// The first and the next offset of a partition, once no transaction is open in it.
     pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
-        self.looker.fetch_watermarks(topic, partition, ANSWER).unwrap()
+        reader::watermarks(&self.brokers, topic, partition)
     }
 }
 

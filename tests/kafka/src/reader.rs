@@ -72,15 +72,7 @@ pub fn try_read(brokers: &str, topic: &str) -> Result<Vec<Record>, String> {
     let mut wanted = TopicPartitionList::new();
     let mut waiting = BTreeSet::new();
     for partition in 0..partitions(&all, topic).map_err(text)? {
-        let started = Instant::now();
-        while all.fetch_watermarks(topic, partition, ANSWER).map_err(text)?.1
-            != committed.fetch_watermarks(topic, partition, ANSWER).map_err(text)?.1
-        {
-            if started.elapsed() > OPEN_AT_MOST {
-                return Err(format!("a transaction stays open in {topic}[{partition}]"));
-            }
-            pass(Duration::from_millis(20));
-        }
+        settled(&all, &committed, topic, partition)?;
         wanted.add_partition_offset(topic, partition, Offset::Beginning).map_err(text)?;
         waiting.insert(partition);
     }
@@ -96,6 +88,35 @@ pub fn try_read(brokers: &str, topic: &str) -> Result<Vec<Record>, String> {
     }
     records.sort_by_key(|record| (record.partition, record.offset));
     Ok(records)
+}
+
+/// The first and the next offset of a partition, once no transaction is open in it. (The markers of one that was committed may come
+/// later than the commit's answer.)
+pub fn watermarks(brokers: &str, topic: &str, partition: i32) -> (i64, i64) {
+    let (all, committed) = (consumer(brokers, "read_uncommitted"), consumer(brokers, "read_committed"));
+    settled(&all, &committed, topic, partition).unwrap()
+}
+
+fn settled(
+    all: &BaseConsumer,
+    committed: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), String> {
+    let ends = |consumer: &BaseConsumer| {
+        consumer.fetch_watermarks(topic, partition, ANSWER).map_err(|error| error.to_string())
+    };
+    let started = Instant::now();
+    loop {
+        let (all, committed) = (ends(all)?, ends(committed)?);
+        if all == committed {
+            return Ok(all);
+        }
+        if started.elapsed() > OPEN_AT_MOST {
+            return Err(format!("a transaction stays open in {topic}[{partition}]"));
+        }
+        pass(Duration::from_millis(20));
+    }
 }
 
 /// How many committed records a topic has.

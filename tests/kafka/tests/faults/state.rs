@@ -119,7 +119,8 @@ fn a_changelog_damaged_on_the_brokers_disk_is_named() {
         let world = world();
         let job = Job::totals(&world);
         half_done(&job);
-        damage(&world.cluster.files_of("totals-changelog", 3), batch, place);
+        let (low, _) = world.behind.watermarks("totals-changelog", 3);
+        damage(&world.cluster.files_of("totals-changelog", 3), low, batch, place);
         println!("{batch:?} {place:?}");
         Process::start(job.processor("0", "--until-end")).refuses(1, &["totals-changelog[3]@", "damaged"]);
     }
