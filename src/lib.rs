@@ -2,6 +2,7 @@
 //!
 //! It is a library only so that a test can build the same program with a feature of the engine switched on: [`main`] is all of it.
 
+mod allocator;
 mod batch;
 mod cli;
 mod config;
@@ -36,6 +37,7 @@ use exit::Exit;
 /// The whole program: reads the process's arguments, does what they ask, and gives the exit code that `--help` explains.
 #[must_use]
 pub fn main() -> ExitCode {
+    allocator::bound();
     let outcome = match cli::parse() {
         Ok(cli) => cli::run(cli),
         Err(exit) => Ok(exit),

@@ -46,9 +46,10 @@ fn producing(connection: &Connection, patience: Duration) -> rdkafka::ClientConf
     let mut config = connection.client_with(&[
         // Records gather while the step goes on; a commit does not wait for this.
         ("linger.ms", "5"),
-        // Sixteen full transactions of a worker. A larger one waits for its own records to be delivered.
+        // What is beyond waits for its own records to be delivered. Each takes some hundred bytes here besides its own; past twenty
+        // thousand a commit is no faster, at five thousand it waits.
         ("queue.buffering.max.kbytes", "65536"),
-        ("queue.buffering.max.messages", "500000"),
+        ("queue.buffering.max.messages", "20000"),
         // The greatest value the runtime lets through has a megabyte. Brokers take 1 048 588 bytes unless told otherwise.
         ("message.max.bytes", "1048000"),
         // A transaction that begins right behind another may be told to wait until the markers of that one are written: milliseconds,
