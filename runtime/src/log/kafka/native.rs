@@ -9,6 +9,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
@@ -285,18 +286,20 @@ unsafe extern "C" fn failed(_: *mut sys::rd_kafka_t, code: c_int, text: *const c
     ears.heard.error(code, &text_of(text));
 }
 
-/// A delivery report. A record whose place is asked for carries the address of the number to write it to.
+/// A delivery report. A record whose place is asked for carries a share in the number to write it to.
 unsafe extern "C" fn delivered(
     _: *mut sys::rd_kafka_t,
     message: *const sys::rd_kafka_message_t,
     opaque: *mut c_void,
 ) {
-    // SAFETY: the message lives through the call, the ears outlive the client, and whoever asks for a place keeps its number until
-    // every report has come or the client is gone.
+    // SAFETY: the message lives through the call and is reported once, the ears outlive the client, and the message's own pointer is null
+    // or what `Arc::into_raw` gave for it alone.
     unsafe {
+        let place = (*message)._private.cast::<AtomicI64>().cast_const();
+        let place = (!place.is_null()).then(|| Arc::from_raw(place));
         if is_fine((*message).err) {
-            if let Some(place) = (*message)._private.cast::<std::sync::atomic::AtomicI64>().as_ref() {
-                place.store((*message).offset, std::sync::atomic::Ordering::Relaxed);
+            if let Some(place) = place {
+                place.store((*message).offset, Ordering::Relaxed);
             }
             return;
         }

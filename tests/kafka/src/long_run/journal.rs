@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use super::fault::Fault;
 use crate::job::BACK_AT_WORK;
 
-/// How long a group misses a member that has died. One that dies while it waits for a rebalance, which another death has caused, is missed
+/// How long a group misses a member that has died. One that dies while it waits for a rebalance, which an earlier fault has caused, is missed
 /// only from the end of that rebalance on.
-const SESSION: Duration = Duration::from_secs(6);
+pub(super) const SESSION: Duration = Duration::from_secs(6);
 
 /// The log of a run.
 pub(super) struct Journal {
     started: Instant,
     is_silent: bool,
     kills: usize,
-    killed: Option<Instant>,
+    /// When the last fault was over.
+    over: Option<Instant>,
     /// Within which time work must go on after the fault under way.
     promise: Duration,
     recoveries: BTreeMap<&'static str, Vec<Duration>>,
@@ -34,7 +35,7 @@ impl Journal {
             started: Instant::now(),
             is_silent: true,
             kills: 0,
-            killed: None,
+            over: None,
             promise: BACK_AT_WORK,
             recoveries: BTreeMap::new(),
             slow: Vec::new(),
@@ -49,17 +50,15 @@ impl Journal {
     }
 
     pub(super) fn fault(&mut self, fault: &Fault) {
-        let is_second = self.killed.is_some_and(|before| before.elapsed() < SESSION);
-        self.promise = BACK_AT_WORK + if is_second { SESSION } else { Duration::ZERO };
-        if fault.kills() > 0 {
-            self.killed = Some(Instant::now());
-        }
+        let is_calm = self.over.is_none_or(|over| over.elapsed() >= SESSION);
+        self.promise = BACK_AT_WORK + if is_calm { Duration::ZERO } else { SESSION };
         self.kills += fault.kills();
         self.say(&fault.to_string());
     }
 
     pub(super) fn recovered(&mut self, fault: &Fault, took: Duration) {
         self.say(&format!("    back at work after {} ms", took.as_millis()));
+        self.over = Some(Instant::now());
         self.recoveries.entry(fault.kind()).or_default().push(took);
         if fault.is_one_kill() && took > self.promise {
             self.slow.push(format!("{fault}: {} ms, not {:?}", took.as_millis(), self.promise));
@@ -86,7 +85,7 @@ impl Journal {
             self.kills, self.ended
         );
         println!(
-            "back at work within {BACK_AT_WORK:?} after one kill, {SESSION:?} more less than {SESSION:?} after another"
+            "promised after one kill: {BACK_AT_WORK:?}; {SESSION:?} more if another fault was over less than {SESSION:?} before"
         );
         let verdict = if is_exact { "nothing lost, doubled or wrong" } else { "NOT EXACT" };
         println!("{verdict}");

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use self::fault::Fault;
 use self::fleet::Fleet;
-use self::journal::Journal;
+use self::journal::{Journal, SESSION};
 use crate::draw::Draw;
 use crate::proxied;
 use crate::world::World;
@@ -61,7 +61,9 @@ pub fn run(options: &Options) -> Result<(), String> {
         let took = fleet.recovered_since(since, RECOVERY_AT_MOST, &mut journal)?;
         fault.after(&mut fleet);
         journal.recovered(&fault, took);
-        crate::clock::pass(draw.ms(200, 3_000));
+        // Most faults meet the aftermath of another, and some do not.
+        let pause = if draw.below(4) == 0 { SESSION + draw.ms(0, 1_000) } else { draw.ms(200, 3_000) };
+        crate::clock::pass(pause);
     }
     journal.say("no more faults");
     fleet.finish(&mut journal)?;

@@ -31,10 +31,9 @@ const FULL_QUEUE_MS: c_int = 10;
 
 /// Sends records by one client.
 pub(super) struct Sender {
-    // Fields are dropped in this order; places that late reports may write to must go last, see `drop`.
+    // Handles of topics go before their client.
     topics: HashMap<Arc<str>, Topic>,
     pub(super) client: Arc<Client>,
-    kept: Vec<Vec<Place>>,
     batch: Batch,
     admin: Arc<Admin>,
     /// No record waits in the queue for longer than this: librdkafka gives it up.
@@ -52,7 +51,8 @@ struct Topic {
 
 /// Where the first record of a partition came to stand in this transaction.
 struct Place {
-    offset: Box<AtomicI64>,
+    /// Shared with the record's report, which may come at any time.
+    offset: Arc<AtomicI64>,
     is_used: bool,
 }
 
@@ -72,14 +72,7 @@ impl From<Error> for Unsent {
 
 impl Sender {
     pub(super) fn new(client: Client, admin: Arc<Admin>, patience: Duration) -> Sender {
-        Sender {
-            topics: HashMap::new(),
-            client: Arc::new(client),
-            kept: Vec::new(),
-            batch: Batch::default(),
-            admin,
-            patience,
-        }
+        Sender { topics: HashMap::new(), client: Arc::new(client), batch: Batch::default(), admin, patience }
     }
 
     /// Moves the records to librdkafka, which sends them in the background. First, all topics are known to exist.
@@ -124,7 +117,7 @@ impl Sender {
         if !place.is_used {
             place.is_used = true;
             place.offset.store(NOWHERE, Ordering::Relaxed);
-            first = Some(&*place.offset);
+            first = Some(place.offset.clone());
         }
         for start in (0..records.len()).step_by(BATCH_RECORDS) {
             let batch = start..records.len().min(start + BATCH_RECORDS);
@@ -180,15 +173,9 @@ impl Sender {
     }
 }
 
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.kept.extend(self.topics.drain().map(|(_, topic)| topic.places));
-    }
-}
-
 impl Default for Place {
     fn default() -> Place {
-        Place { offset: Box::new(AtomicI64::new(NOWHERE)), is_used: false }
+        Place { offset: Arc::new(AtomicI64::new(NOWHERE)), is_used: false }
     }
 }
 
@@ -233,7 +220,7 @@ impl Batch {
         client: &Client,
         (topic, partition): (&Handle, u32),
         (records, range): (&Records, Range<usize>),
-        mut place: Option<&AtomicI64>,
+        mut place: Option<Arc<AtomicI64>>,
         patience: Duration,
     ) -> Result<(), Failure> {
         self.messages.clear();
@@ -250,8 +237,7 @@ impl Batch {
         let (mut rest, mut end) = (&mut self.messages[..], None);
         while !rest.is_empty() {
             let count = c_int::try_from(rest.len()).unwrap_or(c_int::MAX);
-            // SAFETY: keys and values live through the call, which copies them, and so do the stamps; the place of the report outlives the
-            // client.
+            // SAFETY: keys and values live through the call, which copies them, and so do the stamps.
             let taken = unsafe {
                 let flags = sys::RD_KAFKA_MSG_F_COPY;
                 sys::rd_kafka_produce_batch(topic.0.as_ptr(), partition, flags, rest.as_mut_ptr(), count)

@@ -10,6 +10,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use rdkafka_sys as sys;
@@ -33,14 +34,13 @@ pub(super) fn is_lost() -> bool {
 pub(super) struct Stamp {
     time: EventTime,
     headers: Option<HeaderList>,
-    report_to: *const AtomicI64,
+    report_to: Option<Arc<AtomicI64>>,
 }
 
 impl Stamp {
-    /// The offset goes to `place`, which must live until every report has come.
-    pub(super) fn new(time: EventTime, headers: Headers<'_>, place: Option<&AtomicI64>) -> Stamp {
-        let report_to = place.map_or(std::ptr::null(), std::ptr::from_ref);
-        Stamp { time, headers: HeaderList::new(headers), report_to }
+    /// The offset goes to `place`.
+    pub(super) fn new(time: EventTime, headers: Headers<'_>, place: Option<Arc<AtomicI64>>) -> Stamp {
+        Stamp { time, headers: HeaderList::new(headers), report_to: place }
     }
 }
 
@@ -80,7 +80,9 @@ unsafe extern "C" fn on_send(
     // stamp, which whoever hands over the message keeps.
     unsafe {
         let stamp = &mut *(*message)._private.cast::<Stamp>();
-        (*message)._private = stamp.report_to.cast_mut().cast();
+        // The message has a share in the place, which its report gives back, whoever serves it and whenever that is.
+        let place = stamp.report_to.take().map_or(std::ptr::null(), Arc::into_raw);
+        (*message)._private = place.cast_mut().cast();
         let time = message.cast::<u8>().add(TIME_AT).cast::<i64>();
         let told = || sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
         if time.read() == told() {
@@ -155,7 +157,7 @@ mod tests {
         // SAFETY: the message lives through the call; an error would hide its time, so it is looked up where it stands.
         unsafe {
             let time = message.cast::<u8>().add(TIME_AT).cast::<i64>().read();
-            let place = (*message)._private.cast::<AtomicI64>().as_ref().unwrap();
+            let place = Arc::from_raw((*message)._private.cast::<AtomicI64>().cast_const());
             TIMES.lock().unwrap().push((place.load(Ordering::Relaxed), time));
         }
     }
@@ -171,10 +173,10 @@ mod tests {
             let (text, kind) = (std::ptr::null_mut(), sys::rd_kafka_type_t::RD_KAFKA_PRODUCER);
             let client = sys::rd_kafka_new(kind, config, text, 0);
             let topic = sys::rd_kafka_topic_new(client, c"t".as_ptr(), std::ptr::null_mut());
-            let places = [0, 5, -5].map(AtomicI64::new);
+            let places = [0, 5, -5].map(|time| Arc::new(AtomicI64::new(time)));
             let mut stamps = places.each_ref().map(|place| {
                 let time = EventTime(place.load(Ordering::Relaxed));
-                Stamp { time, headers: None, report_to: place }
+                Stamp { time, headers: None, report_to: Some(place.clone()) }
             });
             let mut messages = stamps.each_mut().map(|stamp| {
                 let mut message: sys::rd_kafka_message_t = std::mem::zeroed();
@@ -183,8 +185,12 @@ mod tests {
             });
             let taken = sys::rd_kafka_produce_batch(topic, 0, 0, messages.as_mut_ptr(), 3);
             assert_eq!(taken, 3);
+            drop(stamps);
+            let shares = || places.each_ref().map(Arc::strong_count);
+            assert_eq!(shares(), [2; 3], "a message keeps its place");
             sys::rd_kafka_purge(client, sys::RD_KAFKA_PURGE_F_QUEUE);
             sys::rd_kafka_flush(client, 10_000);
+            assert_eq!(shares(), [1; 3], "until its report has come");
             sys::rd_kafka_topic_destroy(topic);
             sys::rd_kafka_destroy(client);
         }

@@ -42,9 +42,8 @@ pub(super) fn begin(client: &Client) -> Outcome {
 /// Puts offsets into the transaction. The coordinator of the group checks who sends them.
 ///
 /// Once in some dozen restarts of a broker librdkafka 2.12 loses the answer to this call, and waits for it for ever, whatever time it was
-/// given. So a thread of its own makes the call. One that does not come back keeps its client, which nobody may destroy under it; nobody
-/// serves that client's reports any more, so that the places they would be written to may go. The failure is fatal: the id is opened anew
-/// by another client.
+/// given. So a thread of its own makes the call. One that does not come back keeps its client, which nobody may destroy under it. The failure
+/// is fatal: the id is opened anew by another client.
 pub(super) fn add_offsets(
     client: &Arc<Client>,
     offsets: PartitionList,
