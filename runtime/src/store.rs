@@ -5,7 +5,8 @@
 //! law 10 rests on: loading its snapshots and deltas into an empty store of the same kind gives an equal store.
 //! Broken by: changing a value without marking it changed, or a coding that is not the same for equal values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,13 +64,56 @@ pub trait Store: Send {
 
 /// An ordered map with typed keys and values; both are coded by postcard.
 ///
-/// Iteration is in key order, so what a processor derives from it is the same in every run.
+/// Iteration is in key order, so what a processor derives from it is the same in every run. Coding is the dear part, so it is done once per
+/// change that is written, and never to find out what an entry's shard or length is.
 #[derive(Debug)]
 pub struct KeyValueStore<K, V> {
     name: String,
-    entries: BTreeMap<K, V>,
-    changed: BTreeSet<K>,
+    entries: BTreeMap<K, Entry<V>>,
+    /// Keys changed since the last call of [`drain_changes`](Store::drain_changes); some may stand here twice.
+    changed: Vec<K>,
+    /// Of the entries as they were last written or loaded.
     size_bytes: usize,
+    /// Used by whoever writes entries.
+    coding: Coding,
+}
+
+/// A value, and what was found out when it was last written or loaded, in eight bytes: a store holds millions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry<V> {
+    value: V,
+    is_changed: bool,
+    /// [`SHARDS`] until it is known.
+    shard: u8,
+    /// Of key and value together; none before it was written.
+    bytes: u32,
+}
+
+/// No shard.
+const UNKNOWN: u8 = SHARDS as u8;
+
+impl<V> Entry<V> {
+    fn new(value: V) -> Entry<V> {
+        Entry { value, is_changed: true, shard: UNKNOWN, bytes: 0 }
+    }
+
+    fn note_written(&mut self, key: &[u8], value: &[u8]) {
+        self.is_changed = false;
+        self.shard = shard_of(key) as u8;
+        // Far below 4 GiB: it stands in a record.
+        self.bytes = (key.len() + value.len()) as u32;
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+
+    fn is_in(&self, shard: u32, key: &impl Serialize, coding: &mut Coding) -> bool {
+        match self.shard {
+            UNKNOWN => shard_of(coding.key(key)) == shard,
+            known => u32::from(known) == shard,
+        }
+    }
 }
 
 impl<K, V> KeyValueStore<K, V>
@@ -79,40 +123,63 @@ where
 {
     /// An empty store.
     pub fn new(name: impl Into<String>) -> KeyValueStore<K, V> {
-        KeyValueStore { name: name.into(), entries: BTreeMap::new(), changed: BTreeSet::new(), size_bytes: 0 }
+        KeyValueStore {
+            name: name.into(),
+            entries: BTreeMap::new(),
+            changed: Vec::new(),
+            size_bytes: 0,
+            coding: Coding::default(),
+        }
     }
 
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.entries.get(key)
+        self.entries.get(key).map(|entry| &entry.value)
+    }
+
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let entry = self.entries.get_mut(key)?;
+        if !std::mem::replace(&mut entry.is_changed, true) {
+            self.changed.push(key.clone());
+        }
+        Some(&mut entry.value)
     }
 
     /// Sets a value.
     pub fn put(&mut self, key: K, value: V) {
-        let len = coded(&key).len() + coded(&value).len();
-        if let Some(old) = self.entries.insert(key.clone(), value) {
-            self.size_bytes = self.size_bytes.saturating_sub(coded(&old).len() + coded(&key).len());
+        match self.entries.entry(key) {
+            Place::Vacant(place) => {
+                self.changed.push(place.key().clone());
+                place.insert(Entry::new(value));
+            }
+            Place::Occupied(mut place) => {
+                place.get_mut().value = value;
+                if !std::mem::replace(&mut place.get_mut().is_changed, true) {
+                    self.changed.push(place.key().clone());
+                }
+            }
         }
-        self.size_bytes += len;
-        self.changed.insert(key);
     }
 
     /// Removes a key; its value, if it had one.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let (key, value) = self.entries.remove_entry(key)?;
-        self.size_bytes = self.size_bytes.saturating_sub(coded(&key).len() + coded(&value).len());
-        self.changed.insert(key);
-        Some(value)
+        let (key, entry) = self.entries.remove_entry(key)?;
+        self.size_bytes -= entry.bytes();
+        if !entry.is_changed {
+            self.changed.push(key);
+        }
+        Some(entry.value)
     }
 
     /// Every entry in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.iter()
+        self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }
 
     /// The entries with keys in `range`, in key order.
     pub fn range<R: std::ops::RangeBounds<K>>(&self, range: R) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.range(range)
+        self.entries.range(range).map(|(key, entry)| (key, &entry.value))
     }
 
     /// How many entries.
@@ -138,38 +205,55 @@ where
     }
 
     fn drain_changes(&mut self, out: &mut dyn Entries) {
-        for key in std::mem::take(&mut self.changed) {
-            match self.entries.get(&key) {
-                Some(value) => out.put(&coded(&key), &coded(value)),
-                None => out.delete(&coded(&key)),
-            }
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        for key in self.changed.drain(..) {
+            let Some(entry) = self.entries.get_mut(&key) else {
+                out.delete(self.coding.key(&key));
+                continue;
+            };
+            let (key, value) = self.coding.entry(&key, &entry.value);
+            self.size_bytes -= entry.bytes();
+            entry.note_written(key, value);
+            self.size_bytes += entry.bytes();
+            out.put(key, value);
         }
     }
 
     fn snapshot(&self, shard: u32, out: &mut dyn Entries) {
-        for (key, value) in &self.entries {
-            let key = coded(key);
-            if shard_of(&key) == shard {
-                out.put(&key, &coded(value));
+        let mut coding = Coding::default();
+        for (key, entry) in &self.entries {
+            if entry.is_in(shard, key, &mut coding) {
+                let (key, value) = coding.entry(key, &entry.value);
+                out.put(key, value);
             }
         }
     }
 
     fn clear(&mut self, shard: u32) {
-        self.entries.retain(|key, _| shard_of(&coded(key)) != shard);
-        self.size_bytes = self.entries.iter().map(|(key, value)| coded(key).len() + coded(value).len()).sum();
+        let (coding, size_bytes) = (&mut self.coding, &mut self.size_bytes);
+        self.entries.retain(|key, entry| {
+            let goes = entry.is_in(shard, key, coding);
+            if goes {
+                *size_bytes -= entry.bytes();
+            }
+            !goes
+        });
     }
 
     fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
         let unreadable = |error| StateError(format!("`{}`: {error}", self.name));
         let typed: K = postcard::from_bytes(key).map_err(unreadable)?;
-        if let Some(old) = self.entries.remove(&typed) {
-            self.size_bytes = self.size_bytes.saturating_sub(key.len() + coded(&old).len());
-        }
-        if let Some(value) = value {
-            self.entries.insert(typed, postcard::from_bytes(value).map_err(unreadable)?);
-            self.size_bytes += key.len() + value.len();
-        }
+        let old = match value {
+            None => self.entries.remove(&typed),
+            Some(coded) => {
+                let mut entry = Entry::new(postcard::from_bytes(coded).map_err(unreadable)?);
+                entry.note_written(key, coded);
+                self.size_bytes += entry.bytes();
+                self.entries.insert(typed, entry)
+            }
+        };
+        self.size_bytes -= old.map_or(0, |old| old.bytes());
         Ok(())
     }
 
@@ -182,8 +266,31 @@ where
     }
 }
 
-fn coded<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("plain data with known lengths always has a postcard form")
+/// Buffers for coded keys and values, used again and again.
+#[derive(Debug, Default)]
+struct Coding {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Coding {
+    fn key<K: Serialize>(&mut self, key: &K) -> &[u8] {
+        overwrite(&mut self.key, key);
+        &self.key
+    }
+
+    fn entry<K: Serialize, V: Serialize>(&mut self, key: &K, value: &V) -> (&[u8], &[u8]) {
+        overwrite(&mut self.key, key);
+        overwrite(&mut self.value, value);
+        (&self.key, &self.value)
+    }
+}
+
+/// Writes a value's changelog form over what `bytes` held, in the same memory.
+fn overwrite(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    bytes.clear();
+    let coded = postcard::to_extend(value, std::mem::take(bytes));
+    *bytes = coded.expect("plain data with known lengths always has a postcard form");
 }
 
 #[cfg(test)]
@@ -220,7 +327,9 @@ mod tests {
             let mut store = KeyValueStore::<String, u64>::new("s");
             let mut by_deltas = KeyValueStore::<String, u64>::new("s");
             let mut by_snapshot = KeyValueStore::<String, u64>::new("s");
-            by_snapshot.load(&coded(&"stale".to_owned()), Some(&coded(&1_u64))).unwrap();
+            let (mut coding, stale) = (Coding::default(), "stale".to_owned());
+            let (key, value) = coding.entry(&stale, &1_u64);
+            by_snapshot.load(key, Some(value)).unwrap();
             for (step, (key, value)) in steps.iter().enumerate() {
                 match value {
                     Some(value) => store.put(format!("k{key}"), *value),

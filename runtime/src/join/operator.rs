@@ -50,8 +50,9 @@ impl<V: TableValue> Table<V> {
     }
 
     fn judged_at(&mut self, key: &Vec<u8>, time: EventTime) {
-        if self.judged.get(key).is_none_or(|latest| *latest < time) {
-            self.judged.put(key.clone(), time);
+        match self.judged.get_mut(key) {
+            Some(latest) => *latest = time.max(*latest),
+            None => self.judged.put(key.clone(), time),
         }
     }
 }

@@ -275,6 +275,14 @@ pub trait Log: Send + Sync {
     /// [`UnknownTopic`](crate::Error::UnknownTopic), also for a partition past the topic's count.
     fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks>;
 
+    /// The ends of several partitions, in their order; where a question travels, in the time of one.
+    ///
+    /// # Errors
+    /// As [`watermarks`](Log::watermarks), for the first that has none.
+    fn watermarks_of(&self, partitions: &[TopicPartition]) -> Result<Vec<Watermarks>> {
+        partitions.iter().map(|partition| self.watermarks(partition)).collect()
+    }
+
     /// The first offset whose record's time is `time` or later; the high watermark if there is none.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Hosting tasks: from assignment over restore to processing, and back when the group wants them elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use super::commit::{SEND_BYTES, TRANSACTION_BYTES};
 use super::{Hosted, Worker};
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
-use crate::log::{Chunk, Offset, TopicPartition, Watermarks};
+use crate::log::{Chunk, Offset, TopicPartition};
 use crate::processor::Routes;
 use crate::task::{Input, Phase, Task, TaskParts};
 use crate::topology::{SourceKind, Topology};
@@ -165,9 +165,8 @@ impl Worker<'_> {
         changelog_end: Offset,
         committed: &BTreeMap<TopicPartition, Offset>,
     ) -> Result<()> {
-        let inputs = self.tasks[&number].task.inputs();
-        let marks = inputs.iter().map(|input| self.log.watermarks(input.partition()));
-        let marks = marks.collect::<Result<Vec<Watermarks>>>()?;
+        let inputs = self.tasks[&number].task.inputs().iter().map(|input| input.partition().clone());
+        let marks = self.log.watermarks_of(&inputs.collect::<Vec<_>>())?;
         let Some(Hosted { task, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
         let accept_errors = self.options.accept_errors;
         task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
@@ -240,21 +239,27 @@ impl Worker<'_> {
     /// after the record was fetched, the tables' ends cannot be too early. False if the log does not answer just now: then nothing may
     /// be judged before a later tick.
     fn ask_for_tables(&mut self) -> Result<bool> {
+        let asked = self.tasks.values().flat_map(|hosted| hosted.task.tables_to_ask_for());
+        // Every task has the broadcast table.
+        let tables: BTreeSet<TopicPartition> = asked.cloned().collect();
+        if tables.is_empty() {
+            return Ok(true);
+        }
+        if !self.questions.is_due() {
+            return Ok(false);
+        }
+        let tables = Vec::from_iter(tables);
+        let marks = match self.log.watermarks_of(&tables) {
+            Err(error) if error.reaction() == Reaction::Retry => {
+                self.questions.failed(&error);
+                return Ok(false);
+            }
+            marks => marks?,
+        };
+        self.questions.succeeded();
         for hosted in self.tasks.values_mut() {
-            let tables: Vec<TopicPartition> = hosted.task.tables_to_ask_for().cloned().collect();
-            for table in tables {
-                if !self.questions.is_due() {
-                    return Ok(false);
-                }
-                let marks = match self.log.watermarks(&table) {
-                    Err(error) if error.reaction() == Reaction::Retry => {
-                        self.questions.failed(&error);
-                        return Ok(false);
-                    }
-                    marks => marks?,
-                };
-                self.questions.succeeded();
-                hosted.task.note_high_watermark(&table, marks.high);
+            for (table, marks) in tables.iter().zip(&marks) {
+                hosted.task.note_high_watermark(table, marks.high);
             }
         }
         Ok(true)

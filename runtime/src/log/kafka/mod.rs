@@ -91,6 +91,10 @@ impl Log for KafkaLog {
         self.admin.watermarks(partition)
     }
 
+    fn watermarks_of(&self, partitions: &[TopicPartition]) -> Result<Vec<Watermarks>> {
+        self.admin.ends(partitions)
+    }
+
     fn offset_at_time(&self, partition: &TopicPartition, time: EventTime) -> Result<Offset> {
         self.admin.offset_at_time(partition, time)
     }

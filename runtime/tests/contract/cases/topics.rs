@@ -51,6 +51,7 @@ pub(crate) fn an_unknown_topic_is_named(home: &dyn Home) {
     for unknown in [at("nowhere", 0), at("t", 1)] {
         let errors = [
             log.watermarks(&unknown).unwrap_err(),
+            log.watermarks_of(&[at("t", 0), unknown.clone()]).unwrap_err(),
             log.offset_at_time(&unknown, EventTime(0)).unwrap_err(),
             log.trim(&unknown, Offset(0)).unwrap_err(),
         ];
@@ -80,6 +81,13 @@ pub(crate) fn watermarks_follow_the_records(home: &dyn Home) {
     let last = read_from(&*log, "t", 0, 0).last().unwrap().0;
     assert!(ends(0).high > Offset(last));
     assert_eq!(ends(1), Watermarks { low: Offset(0), high: Offset(0) });
+    let asked = [at("t", 1), at("t", 0), at("t", 1)];
+    assert_eq!(
+        log.watermarks_of(&asked).unwrap(),
+        [ends(1), ends(0), ends(1)],
+        "in the order of the question"
+    );
+    assert_eq!(log.watermarks_of(&[]).unwrap(), []);
 }
 
 pub(crate) fn a_trim_removes_what_lies_before_and_nothing_after(home: &dyn Home) {
