@@ -89,18 +89,30 @@ where
 
     /// Sets a value.
     pub fn put(&mut self, key: K, value: V) {
-        let len = coded(&key).len() + coded(&value).len();
-        if let Some(old) = self.entries.insert(key.clone(), value) {
-            self.size_bytes = self.size_bytes.saturating_sub(coded(&old).len() + coded(&key).len());
+        if let Some(value) = self.replace(&key, value) {
+            self.size_bytes += coded_len(&key) + coded_len(&value);
+            self.entries.insert(key.clone(), value);
+            self.changed.insert(key);
         }
-        self.size_bytes += len;
-        self.changed.insert(key);
+    }
+
+    /// Sets the value of a key that has one; gives `value` back if it has none. A key that changed since the last commit is not
+    /// copied again.
+    pub fn replace(&mut self, key: &K, value: V) -> Option<V> {
+        let Some(known) = self.entries.get_mut(key) else { return Some(value) };
+        let len = coded_len(&value);
+        let old = std::mem::replace(known, value);
+        self.size_bytes = self.size_bytes.saturating_sub(coded_len(&old)) + len;
+        if !self.changed.contains(key) {
+            self.changed.insert(key.clone());
+        }
+        None
     }
 
     /// Removes a key; its value, if it had one.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let (key, value) = self.entries.remove_entry(key)?;
-        self.size_bytes = self.size_bytes.saturating_sub(coded(&key).len() + coded(&value).len());
+        self.size_bytes = self.size_bytes.saturating_sub(coded_len(&key) + coded_len(&value));
         self.changed.insert(key);
         Some(value)
     }
@@ -138,33 +150,43 @@ where
     }
 
     fn drain_changes(&mut self, out: &mut dyn Entries) {
+        let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
         for key in std::mem::take(&mut self.changed) {
-            match self.entries.get(&key) {
-                Some(value) => out.put(&coded(&key), &coded(value)),
-                None => out.delete(&coded(&key)),
+            overwrite(&mut key_bytes, &key);
+            if let Some(value) = self.entries.get(&key) {
+                overwrite(&mut value_bytes, value);
+                out.put(&key_bytes, &value_bytes);
+            } else {
+                out.delete(&key_bytes);
             }
         }
     }
 
     fn snapshot(&self, shard: u32, out: &mut dyn Entries) {
+        let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
         for (key, value) in &self.entries {
-            let key = coded(key);
-            if shard_of(&key) == shard {
-                out.put(&key, &coded(value));
+            overwrite(&mut key_bytes, key);
+            if shard_of(&key_bytes) == shard {
+                overwrite(&mut value_bytes, value);
+                out.put(&key_bytes, &value_bytes);
             }
         }
     }
 
     fn clear(&mut self, shard: u32) {
-        self.entries.retain(|key, _| shard_of(&coded(key)) != shard);
-        self.size_bytes = self.entries.iter().map(|(key, value)| coded(key).len() + coded(value).len()).sum();
+        let mut bytes = Vec::new();
+        self.entries.retain(|key, _| {
+            overwrite(&mut bytes, key);
+            shard_of(&bytes) != shard
+        });
+        self.size_bytes = self.entries.iter().map(|(key, value)| coded_len(key) + coded_len(value)).sum();
     }
 
     fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
         let unreadable = |error| StateError(format!("`{}`: {error}", self.name));
         let typed: K = postcard::from_bytes(key).map_err(unreadable)?;
         if let Some(old) = self.entries.remove(&typed) {
-            self.size_bytes = self.size_bytes.saturating_sub(key.len() + coded(&old).len());
+            self.size_bytes = self.size_bytes.saturating_sub(key.len() + coded_len(&old));
         }
         if let Some(value) = value {
             self.entries.insert(typed, postcard::from_bytes(value).map_err(unreadable)?);
@@ -182,15 +204,28 @@ where
     }
 }
 
-fn coded<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("plain data with known lengths always has a postcard form")
+/// Writes a value's changelog form over what `bytes` held, in the same memory.
+pub(crate) fn overwrite(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    bytes.clear();
+    *bytes = postcard::to_extend(value, std::mem::take(bytes)).expect(HAS_A_FORM);
 }
+
+/// The length of a value's changelog form.
+fn coded_len(value: &impl Serialize) -> usize {
+    postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default()).expect(HAS_A_FORM)
+}
+
+const HAS_A_FORM: &str = "plain data with known lengths always has a postcard form";
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn coded(value: &impl Serialize) -> Vec<u8> {
+        postcard::to_stdvec(value).unwrap()
+    }
 
     #[derive(Default)]
     struct Kept(Vec<(Vec<u8>, Option<Vec<u8>>)>);

@@ -50,8 +50,11 @@ impl<V: TableValue> Table<V> {
     }
 
     fn judged_at(&mut self, key: &Vec<u8>, time: EventTime) {
-        if self.judged.get(key).is_none_or(|latest| *latest < time) {
-            self.judged.put(key.clone(), time);
+        if self.judged.get(key).is_some_and(|latest| *latest >= time) {
+            return;
+        }
+        if let Some(first) = self.judged.replace(key, time) {
+            self.judged.put(key.clone(), first);
         }
     }
 }
