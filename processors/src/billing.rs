@@ -33,7 +33,7 @@ struct Billed<'v> {
     customer_id: &'v str,
     issued_at: i64,
     amount_minor: i64,
-    currency: &'v str,
+    currency: &'v [u8],
 }
 
 /// A [`CustomerTotal`](tidegate_schemas::CustomerTotal) whose text stays in the window's key.
@@ -78,7 +78,7 @@ impl Aggregation for Totals {
         check_key(record.key().unwrap_or_default(), &invoice)?;
         key.extend_from_slice(invoice.customer_id.as_bytes());
         key.push(0);
-        key.extend_from_slice(invoice.currency.as_bytes());
+        key.extend_from_slice(invoice.currency);
         Ok((EventTime(invoice.issued_at), invoice.amount_minor))
     }
 
@@ -130,7 +130,8 @@ fn check_key(key: &[u8], invoice: &Billed<'_>) -> Result<(), BadRecord> {
         ));
     }
     let currency = invoice.currency;
-    if currency.len() != CURRENCY_BYTES - 1 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if currency.len() != CURRENCY_BYTES - 1 || !currency.iter().all(u8::is_ascii_uppercase) {
+        let currency = String::from_utf8_lossy(currency);
         return Err(BadRecord::new(Reason::Rule, format!("currency `{currency}` is no ISO 4217 code")));
     }
     Ok(())

@@ -119,8 +119,24 @@ impl TestDriver {
     /// Writes a record to an input topic, to the partition of its key (a broadcast topic has one), and lets the tasks process it.
     ///
     /// # Errors
-    /// If the registry holds a schema that cannot be read.
+    /// If the topology has no such input, or the registry holds a schema that cannot be read.
     pub fn pipe(
+        &mut self,
+        topic: &str,
+        time: EventTime,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<()> {
+        self.append(topic, time, key, value)?;
+        self.process()?;
+        if self.commit_each { self.commit() } else { Ok(()) }
+    }
+
+    /// Writes a record as [`pipe`](TestDriver::pipe) does, for the tasks to [`process`](TestDriver::process) later.
+    ///
+    /// # Errors
+    /// If the topology has no such input.
+    pub fn append(
         &mut self,
         topic: &str,
         time: EventTime,
@@ -133,8 +149,7 @@ impl TestDriver {
         let partition = key.map_or(0, |key| partition_for(key, partitions));
         let to = TopicPartition::new(topic, partition);
         self.log.entry(to).or_default().push(time, key, value, &[]);
-        self.process()?;
-        if self.commit_each { self.commit() } else { Ok(()) }
+        Ok(())
     }
 
     /// Moves stream time of every idle task by `elapsed_ms`, as `--idle-close` does.
@@ -162,8 +177,11 @@ impl TestDriver {
         self.commit()
     }
 
-    /// Lets every task take what it has not fetched yet.
-    fn process(&mut self) -> Result<()> {
+    /// Lets every task take what it has not fetched yet, as one chunk for each input; commits nothing.
+    ///
+    /// # Errors
+    /// If the registry holds a schema that cannot be read.
+    pub fn process(&mut self) -> Result<()> {
         for task in &mut self.tasks {
             let chunks: Vec<Chunk> = task.inputs().iter().map(|input| unread(&self.log, input)).collect();
             for chunk in chunks {

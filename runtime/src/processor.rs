@@ -70,6 +70,9 @@ pub struct Routes {
     pub duplicates: Arc<str>,
 }
 
+/// The count every task keeps of what it processed.
+pub(crate) const PROCESSED: &str = "processed";
+
 /// Counts that are part of the state: committed with the offsets, so each record counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters(Vec<(Cow<'static, str>, u64)>);
@@ -158,11 +161,13 @@ impl<'a> Context<'a> {
 
     /// The greatest event time this operator has seen in this task; nothing before the first.
     #[must_use]
+    #[inline]
     pub fn stream_time(&self) -> Option<EventTime> {
         self.clock.now()
     }
 
     /// Takes note of a stream record's time; true if stream time moved. Tables do not move it.
+    #[inline]
     pub fn observe(&mut self, time: EventTime) -> bool {
         self.clock.observe(time)
     }

@@ -287,7 +287,7 @@ impl Coding {
 }
 
 /// Writes a value's changelog form over what `bytes` held, in the same memory.
-fn overwrite(bytes: &mut Vec<u8>, value: &impl Serialize) {
+pub(crate) fn overwrite(bytes: &mut Vec<u8>, value: &impl Serialize) {
     bytes.clear();
     let coded = postcard::to_extend(value, std::mem::take(bytes));
     *bytes = coded.expect("plain data with known lengths always has a postcard form");

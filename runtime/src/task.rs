@@ -22,7 +22,7 @@ pub use input::Input;
 use crate::changelog::{BoundedRun, Changelog, Progress, Restore};
 use crate::error::{BadRecord, Error, Reason, Result};
 use crate::log::{Chunk, Coordinates, Offset, Outgoing, RecordRef, TopicPartition};
-use crate::processor::{Aside, Context, Counters, Processor, Routes, VALUE_MAX_BYTES};
+use crate::processor::{Aside, Context, Counters, PROCESSED, Processor, Routes, VALUE_MAX_BYTES};
 use crate::store::Store;
 use crate::time::{EventTime, StreamTime};
 use crate::topology::SourceKind;
@@ -358,6 +358,8 @@ impl Task {
         const RUN_RECORDS: usize = 512;
         let Some((chunk, range)) = self.parts.inputs[number].run(RUN_RECORDS, not_after) else { return };
         let (source, kind) = (self.parts.inputs[number].source(), self.parts.inputs[number].kind());
+        // Before what the records count, whichever of them comes first in a run.
+        self.counters.add(PROCESSED, 0);
         let mut done = 0;
         for index in range {
             let record = chunk.record(index);
@@ -368,6 +370,7 @@ impl Task {
                 break;
             }
         }
+        self.counters.add(PROCESSED, done as u64);
         self.parts.inputs[number].advance(done);
         self.dirty = true;
     }
@@ -380,7 +383,6 @@ impl Task {
         record: &RecordRef<'_>,
         outgoing: &mut Outgoing,
     ) -> bool {
-        self.counters.add("processed", 1);
         let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
         let length = record.value().map_or(0, <[u8]>::len);
         let outcome = if length > VALUE_MAX_BYTES {

@@ -18,6 +18,7 @@ impl EventTime {
 
     /// This time moved by `ms`; saturates at the ends of the range.
     #[must_use]
+    #[inline]
     pub fn plus_ms(self, ms: i64) -> EventTime {
         EventTime(self.0.saturating_add(ms))
     }
@@ -56,11 +57,13 @@ pub struct StreamTime(Option<EventTime>);
 impl StreamTime {
     /// The greatest event time seen so far.
     #[must_use]
+    #[inline]
     pub fn now(self) -> Option<EventTime> {
         self.0
     }
 
     /// Takes note of a record's time; true if stream time moved.
+    #[inline]
     pub fn observe(&mut self, time: EventTime) -> bool {
         let moved = self.0.is_none_or(|now| time > now);
         if moved {

@@ -31,6 +31,11 @@ impl<'de> Input<'de> {
     /// A zigzag number. Bits beyond the 64th are dropped, as by apache-avro.
     #[inline]
     pub(super) fn long(&mut self) -> Result<i64, Error> {
+        // Most numbers are lengths and small.
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
         let mut raw = 0_u64;
         for (at, byte) in self.rest.iter().take(MAX_NUMBER_BYTES).enumerate() {
             raw |= u64::from(byte & 0x7f) << (7 * at);
@@ -85,7 +90,14 @@ impl<'de> Input<'de> {
 
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'de str, Error> {
-        std::str::from_utf8(self.bytes()?).map_err(|error| Details::ConvertToUtf8Error(error).into())
+        checked(self.bytes()?)
+    }
+
+    /// Text as its bytes, to be passed over or compared: checked all the same, and in less time where it is ASCII, as ids and codes are.
+    #[inline]
+    pub(super) fn text_bytes(&mut self) -> Result<&'de [u8], Error> {
+        let bytes = self.bytes()?;
+        if bytes.is_ascii() { Ok(bytes) } else { checked(bytes).map(str::as_bytes) }
     }
 
     /// The variant of a union that comes next, behind its number.
@@ -124,12 +136,12 @@ impl<'de> Input<'de> {
             Node::Float => drop(self.array::<4>()?),
             Node::Double => drop(self.array::<8>()?),
             Node::Bytes => drop(self.bytes()?),
-            Node::Text => drop(self.text()?),
+            Node::Text => drop(self.text_bytes()?),
             Node::Fixed(fixed) => drop(self.take(fixed.size)?),
             Node::Enum(symbols) => drop(self.symbol(&symbols.symbols)?),
             Node::Array(items) => self.skip_blocks(|input| input.skip(items))?,
             Node::Map(values) => self.skip_blocks(|input| {
-                input.text()?;
+                input.text_bytes()?;
                 input.skip(values)
             })?,
             Node::Union(union) => {
@@ -152,6 +164,11 @@ impl<'de> Input<'de> {
             }
         }
     }
+}
+
+#[inline]
+fn checked(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|error| Details::ConvertToUtf8Error(error).into())
 }
 
 #[cold]

@@ -141,30 +141,21 @@ impl Decoder {
         Ok(json.0)
     }
 
+    #[inline]
     fn open<'v>(
         &mut self,
         value: Option<&'v [u8]>,
     ) -> Result<(SchemaId, &'static Codec, &'v [u8]), BadRecord> {
-        let value = value.ok_or_else(|| BadRecord::new(Reason::NullValue, "the record has no value"))?;
-        match value.first() {
-            None => return Err(BadRecord::new(Reason::Undecodable, "the value is empty")),
-            Some(0) => {}
-            Some(magic) => {
-                let message =
-                    format!("the value begins with `{magic:#04x}`, not with the wire format's `0x00`");
-                return Err(BadRecord::new(Reason::WrongMagic, message));
-            }
-        }
-        let Some(id) = framed_id(value) else {
-            return Err(BadRecord::new(Reason::Undecodable, "the value ends within its header"));
-        };
+        let framed = value.and_then(|value| Some((framed_id(value)?, &value[HEADER_BYTES..])));
+        let (id, datum) = framed.ok_or_else(|| unframed(value))?;
         let codec = match self.last {
             Some((last, codec)) if last == id => codec,
             _ => self.look_up(id)?,
         };
-        Ok((id, codec, &value[HEADER_BYTES..]))
+        Ok((id, codec, datum))
     }
 
+    #[cold]
     fn look_up(&mut self, id: SchemaId) -> Result<&'static Codec, BadRecord> {
         match self.cache.get(id) {
             Some(Known::Readable(codec)) => {
@@ -222,21 +213,40 @@ impl Encoder {
     }
 }
 
+#[inline]
 fn framed_id(value: &[u8]) -> Option<SchemaId> {
     let (header, _) = value.split_first_chunk::<HEADER_BYTES>()?;
     let [0, id @ ..] = header else { return None };
     Some(SchemaId(u32::from_be_bytes(*id)))
 }
 
-fn nothing_left(rest: &[u8], datum: &[u8]) -> Result<(), BadRecord> {
-    if rest.is_empty() {
-        return Ok(());
+/// Why a value has no id.
+#[cold]
+fn unframed(value: Option<&[u8]>) -> BadRecord {
+    let Some(value) = value else { return BadRecord::new(Reason::NullValue, "the record has no value") };
+    match value.first() {
+        None => BadRecord::new(Reason::Undecodable, "the value is empty"),
+        Some(0) => BadRecord::new(Reason::Undecodable, "the value ends within its header"),
+        Some(magic) => {
+            let message = format!("the value begins with `{magic:#04x}`, not with the wire format's `0x00`");
+            BadRecord::new(Reason::WrongMagic, message)
+        }
     }
-    let taken = datum.len() - rest.len();
-    let message = format!("`{}` bytes are left over behind the datum's `{taken}`", rest.len());
-    Err(BadRecord::new(Reason::TrailingBytes, message))
 }
 
+#[inline]
+fn nothing_left(rest: &[u8], datum: &[u8]) -> Result<(), BadRecord> {
+    if rest.is_empty() { Ok(()) } else { Err(left_over(rest, datum)) }
+}
+
+#[cold]
+fn left_over(rest: &[u8], datum: &[u8]) -> BadRecord {
+    let taken = datum.len() - rest.len();
+    let message = format!("`{}` bytes are left over behind the datum's `{taken}`", rest.len());
+    BadRecord::new(Reason::TrailingBytes, message)
+}
+
+#[cold]
 fn undecodable(id: SchemaId, codec: &Codec, error: &apache_avro::Error) -> BadRecord {
     let why = match error.details() {
         Details::ReadBytes(_) | Details::ReadVariableIntegerBytes(_) => "it ends early".into(),

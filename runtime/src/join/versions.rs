@@ -5,8 +5,10 @@
 //! time anybody may still ask for; and a registration from before the version in force at the horizon is answered without
 //! looking at what may or may not have been pruned. Broken by: asking for a time before a horizon that was given.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use super::rules::{Registration, TableValue};
 use crate::store::{Entries, KeyValueStore, StateError, Store};
@@ -22,6 +24,8 @@ pub struct VersionedTable<V> {
     /// Every version that has an older one, by the time it superseded that one. Derived from `versions`: gone after a
     /// load, rebuilt when needed.
     superseding: Option<BTreeSet<(EventTime, Vec<u8>)>>,
+    /// The place last asked for. Most records ask for one, and none of them shall allocate for it.
+    asked: Cell<VersionKey>,
 }
 
 /// What a registration changed.
@@ -38,7 +42,7 @@ pub struct Change {
 impl<V: TableValue> VersionedTable<V> {
     /// An empty table.
     pub fn new(name: impl Into<String>) -> VersionedTable<V> {
-        VersionedTable { versions: KeyValueStore::new(name), superseding: None }
+        VersionedTable { versions: KeyValueStore::new(name), superseding: None, asked: Cell::default() }
     }
 
     /// The value of `key` in force at `time`: the version with the greatest `valid_from` that is not after it.
@@ -101,7 +105,13 @@ impl<V: TableValue> VersionedTable<V> {
     }
 
     fn in_force(&self, key: &[u8], time: EventTime) -> Option<(EventTime, Option<&V>)> {
-        let (found, value) = self.versions.range((key.to_vec(), Reverse(time))..).next()?;
+        let mut place = self.asked.take();
+        place.0.clear();
+        place.0.extend_from_slice(key);
+        place.1 = Reverse(time);
+        let next = self.versions.range((Bound::Included(&place), Bound::Unbounded)).next();
+        self.asked.set(place);
+        let (found, value) = next?;
         (found.0 == key).then_some((found.1.0, value.as_ref()))
     }
 

@@ -93,6 +93,7 @@ impl Chunk {
     /// # Panics
     /// If there is no such record.
     #[must_use]
+    #[inline]
     pub fn record(&self, index: usize) -> RecordRef<'_> {
         RecordRef { partition: &self.partition, offset: self.offset(index), records: &self.records, index }
     }
@@ -102,6 +103,7 @@ impl Chunk {
         (0..self.len()).map(|index| self.record(index))
     }
 
+    #[inline]
     fn offset(&self, index: usize) -> Offset {
         self.offsets.get(index).copied().unwrap_or(Offset(self.first.0 + index as i64))
     }
@@ -119,6 +121,7 @@ pub struct RecordRef<'a> {
 impl<'a> RecordRef<'a> {
     /// Its place in its partition.
     #[must_use]
+    #[inline]
     pub fn offset(&self) -> Offset {
         self.offset
     }
@@ -137,18 +140,21 @@ impl<'a> RecordRef<'a> {
 
     /// Its time in the log.
     #[must_use]
+    #[inline]
     pub fn time(&self) -> EventTime {
         self.records.time(self.index)
     }
 
     /// Its key.
     #[must_use]
+    #[inline]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.records.key(self.index)
     }
 
     /// Its value.
     #[must_use]
+    #[inline]
     pub fn value(&self) -> Option<&'a [u8]> {
         self.records.value(self.index)
     }

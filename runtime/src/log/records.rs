@@ -188,6 +188,7 @@ impl Records {
     /// # Panics
     /// If there is no such record.
     #[must_use]
+    #[inline]
     pub fn time(&self, index: usize) -> EventTime {
         self.entries[index].time
     }
@@ -197,6 +198,7 @@ impl Records {
     /// # Panics
     /// If there is no such record.
     #[must_use]
+    #[inline]
     pub fn key(&self, index: usize) -> Option<&[u8]> {
         self.entries[index].key.clone().map(|range| self.slice(range))
     }
@@ -206,6 +208,7 @@ impl Records {
     /// # Panics
     /// If there is no such record.
     #[must_use]
+    #[inline]
     pub fn value(&self, index: usize) -> Option<&[u8]> {
         self.entries[index].value.clone().map(|range| self.slice(range))
     }
@@ -227,6 +230,7 @@ impl Records {
         index.checked_sub(1).map_or(0, |before| self.entries[before].headers.end as usize)
     }
 
+    #[inline]
     fn slice(&self, range: Range<u32>) -> &[u8] {
         &self.bytes[range.start as usize..range.end as usize]
     }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::table::{Order, Table, UNSAVED, UNSENT, hash_of};
 use super::time_windows::{Span, TimeWindows, Window};
-use crate::store::{Entries, StateError, Store, shard_of};
+use crate::store::{Entries, StateError, Store, overwrite, shard_of};
 use crate::time::EventTime;
 
 /// How many emptied tables are kept for the next windows: closing one usually opens one. A jump of time closes many, which
@@ -176,6 +176,7 @@ impl<A: Default> WindowStore<A> {
     }
 
     /// Where a window stands, or where it would.
+    #[inline]
     fn place(&self, number: i64) -> Result<usize, usize> {
         match self.open.get(self.hint) {
             Some((hinted, _)) if *hinted == number => Ok(self.hint),
@@ -321,10 +322,4 @@ impl Coded {
         self.key.extend_from_slice(key);
         overwrite(&mut self.value, value);
     }
-}
-
-fn overwrite(bytes: &mut Vec<u8>, value: &impl Serialize) {
-    bytes.clear();
-    *bytes = postcard::to_extend(value, std::mem::take(bytes))
-        .expect("plain data with known lengths always has a postcard form")
 }

@@ -174,6 +174,7 @@ impl Iterator for Order {
 }
 
 /// The hash of a key: the same in every run. That keys can be made up to collide only costs time, and only that of their author's own task.
+#[inline]
 pub(super) fn hash_of(key: &[u8]) -> u64 {
     let mut hasher = foldhash::fast::FixedState::with_seed(0).build_hasher();
     hasher.write(key);

@@ -214,6 +214,7 @@ impl Span {
     pub(super) const NONE: Span =
         Span { from: 1, through: 0, first: 1, last: 0, first_closes_at: EventTime(i64::MIN) };
 
+    #[inline]
     pub(super) fn covers(&self, time: EventTime) -> bool {
         self.from <= time.0 && time.0 <= self.through
     }

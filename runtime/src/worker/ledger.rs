@@ -7,10 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::processor::Counters;
-
-/// The count every task keeps of what it processed.
-const PROCESSED: &str = "processed";
+use crate::processor::{Counters, PROCESSED};
 
 /// What one worker did for one task since the process started. It stays when the task leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -71,6 +71,7 @@ impl<'p, 'i, 'de> Datum<'p, 'i, 'de> {
         }
     }
 
+    #[inline]
     fn text<V: Visitor<'de>>(self, wanted: &'static str, visitor: V) -> Result<V::Value, Error> {
         let Datum { node, input } = self.settled()?;
         match node {
@@ -80,12 +81,13 @@ impl<'p, 'i, 'de> Datum<'p, 'i, 'de> {
         }
     }
 
+    #[inline]
     fn binary<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         const EXPECTED: &str = "Expected Schema::Bytes | Schema::Fixed | Schema::BigDecimal | Schema::Decimal | Schema::Uuid(Fixed | Bytes) | Schema::Duration";
         let Datum { node, input } = self.settled()?;
         match node {
             Node::Bytes => visitor.visit_borrowed_bytes(input.bytes()?),
-            Node::Text => visitor.visit_borrowed_bytes(input.text()?.as_bytes()),
+            Node::Text => visitor.visit_borrowed_bytes(input.text_bytes()?),
             Node::Fixed(fixed) => visitor.visit_borrowed_bytes(input.take(fixed.size)?),
             _ => Err(mismatch("bytes", EXPECTED)),
         }
@@ -228,6 +230,7 @@ impl<'de> Deserializer<'de> for Datum<'_, '_, 'de> {
         self.text("string", visitor)
     }
 
+    #[inline]
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         self.binary(visitor)
     }
