@@ -35,6 +35,20 @@ pub struct Settings {
     pub more: &'static [&'static str],
     /// The broker alone.
     pub without_registry: bool,
+    /// Also by TLS, with and without a login.
+    pub secure: bool,
+}
+
+/// Where a secure cluster lets in whom.
+pub struct Doors {
+    /// By TLS, with a login.
+    pub login: String,
+    /// By TLS alone.
+    pub tls: String,
+    /// The registry by TLS.
+    pub registry: String,
+    /// The certificate authority (`ca.pem`) and a password for each user (`plain.password`).
+    pub secrets: PathBuf,
 }
 
 /// A registry's address on a port of this machine, its own or a proxy's.
@@ -50,13 +64,13 @@ fn script() -> PathBuf {
 /// its port, and connect to itself.
 const PORTS: (u64, u64) = (10_000, 30_000);
 
-/// A port that is free, as the two behind it are.
+/// A port that is free, as the three behind it are.
 pub fn free_port() -> u16 {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     let mut draw = Draw::new(u64::try_from(nanos % u128::from(u64::MAX)).unwrap());
     loop {
         let port = u16::try_from(PORTS.0 + draw.below(PORTS.1 - PORTS.0)).unwrap();
-        if (port..port + 3).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+        if (port..port + 4).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return port;
         }
     }
@@ -95,12 +109,25 @@ impl Cluster {
             words.extend(["--set".to_owned(), (*setting).to_owned()]);
         }
         words.extend(settings.without_registry.then(|| "--no-registry".to_owned()));
+        words.extend(settings.secure.then(|| "--secure".to_owned()));
         own.run(&words.iter().map(String::as_str).collect::<Vec<_>>());
         Cluster {
             brokers: format!("127.0.0.1:{port}"),
             registry: registry_at(registry_port),
             registry_port,
             own: Some(own),
+        }
+    }
+
+    /// Of a secure cluster.
+    pub fn doors(&self) -> Doors {
+        let own = self.own.as_ref().expect("only a cluster of our own is known to have them");
+        let port: u16 = self.brokers.rsplit(':').next().unwrap().parse().unwrap();
+        Doors {
+            login: format!("127.0.0.1:{}", port + 2),
+            tls: format!("127.0.0.1:{}", port + 3),
+            registry: registry_at(self.registry_port + 1).replace("http:", "https:"),
+            secrets: own.directory.join("secure"),
         }
     }
 

@@ -244,8 +244,12 @@ fn a_cluster_that_is_set_up_badly_is_told_what_to_change() {
     // The sound cluster idles meanwhile: it is enough for a machine to start one at a time.
     let _turn = world();
     let (listener, nowhere) = (free_port(), free_port());
-    let settings =
-        Settings { second_listener: Some((listener, nowhere)), more: &BAD, without_registry: true };
+    let settings = Settings {
+        second_listener: Some((listener, nowhere)),
+        more: &BAD,
+        without_registry: true,
+        secure: false,
+    };
     let cluster = Cluster::own(settings);
     let log = ["-b".to_owned(), cluster.brokers.clone()];
     let diagnosis = Diagnosis::of(&log, "--probe");
