@@ -275,7 +275,7 @@ pub trait Log: Send + Sync {
     /// [`UnknownTopic`](crate::Error::UnknownTopic), also for a partition past the topic's count.
     fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks>;
 
-    /// The ends of several partitions, in their order; where a question travels, in the time of one.
+    /// The ends of several partitions, in their order; where a question travels, in the time of one. Each is asked for once.
     ///
     /// # Errors
     /// As [`watermarks`](Log::watermarks), for the first that has none.
