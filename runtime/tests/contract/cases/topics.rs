@@ -81,12 +81,8 @@ pub(crate) fn watermarks_follow_the_records(home: &dyn Home) {
     let last = read_from(&*log, "t", 0, 0).last().unwrap().0;
     assert!(ends(0).high > Offset(last));
     assert_eq!(ends(1), Watermarks { low: Offset(0), high: Offset(0) });
-    let asked = [at("t", 1), at("t", 0), at("t", 1)];
-    assert_eq!(
-        log.watermarks_of(&asked).unwrap(),
-        [ends(1), ends(0), ends(1)],
-        "in the order of the question"
-    );
+    let asked = [at("t", 1), at("t", 0)];
+    assert_eq!(log.watermarks_of(&asked).unwrap(), [ends(1), ends(0)], "in the order of the question");
     assert_eq!(log.watermarks_of(&[]).unwrap(), []);
 }
 
