@@ -1,16 +1,18 @@
-//! Named places in the code where a test ends the process as `kill -9` does: at the worst moments, not at random ones.
+//! Named places in the code where a test ends or stops the process: at the worst moments, not at random ones.
 //!
 //! Without the feature `fault-points` there is nothing here: [`reached`] is empty and inlined. With it, two variables of the environment
-//! are read once: `TIDEGATE_FAULT_POINT=NAME[:VISIT]` kills the process at that visit (the first by default), and
-//! `TIDEGATE_FAULT_LOG=FILE` gets a line with the name of every point at its first visit, so that a test can prove that none was left
-//! out. Broken by a name that is not in [`POINTS`]: it panics, or a test would wait for a place that does not exist.
+//! are read once: `TIDEGATE_FAULT_POINT=NAME[:VISIT]` kills the process at that visit (the first by default),
+//! `TIDEGATE_FAULT_STOP=NAME[:VISIT]` stops it as SIGSTOP does until somebody sends SIGCONT, and `TIDEGATE_FAULT_LOG=FILE` gets a line
+//! with the name of every point at its first visit, so that a test can prove that none was left out. Broken by a name that is not in
+//! [`POINTS`]: it panics, or a test would wait for a place that does not exist.
 
 /// Every point there is.
-pub const POINTS: [&str; 13] = [
+pub const POINTS: [&str; 14] = [
     // A worker, from its start to its end.
     "joined-before-producer-opened",
     "in-restore",
     "before-first-commit",
+    "after-processing-before-produce",
     "after-produce-before-commit",
     "after-commit",
     "in-revocation-before-commit",
@@ -51,14 +53,21 @@ mod armed {
     static ARMED: LazyLock<Armed> = LazyLock::new(Armed::from_environment);
 
     struct Armed {
-        /// Where to end, and at which visit.
-        fatal: Option<(String, u64)>,
+        /// Where to end, and where to stand still.
+        fatal: Option<Visit>,
+        stop: Option<Visit>,
         /// Where first visits are written down.
         log: Option<String>,
         visits: Mutex<BTreeMap<String, u64>>,
     }
 
-    /// The code has come to this point: ends the process as SIGKILL does, if this is the visit it was told to end at.
+    #[derive(PartialEq, Eq)]
+    struct Visit {
+        point: String,
+        number: u64,
+    }
+
+    /// The code has come to this point: ends the process as SIGKILL does or stops it as SIGSTOP does, if this is the visit it was told.
     pub fn reached(point: &str) {
         check(point);
         let count = ARMED.count(point);
@@ -67,21 +76,25 @@ mod armed {
             let written = file.and_then(|mut file| file.write_all(format!("{point}\n").as_bytes()));
             written.unwrap_or_else(|cause| panic!("could not write `{log}`: {cause}"));
         }
-        if ARMED.fatal.as_ref().is_some_and(|(fatal, visit)| fatal == point && *visit == count) {
-            end();
+        let visit = Some(Visit { point: point.to_owned(), number: count });
+        if ARMED.stop == visit {
+            signal("STOP");
+        }
+        if ARMED.fatal == visit {
+            signal("KILL");
+            // About to feel it.
+            loop {
+                std::thread::park();
+            }
         }
     }
 
     impl Armed {
         fn from_environment() -> Armed {
-            let fatal = std::env::var("TIDEGATE_FAULT_POINT").ok().map(|text| {
-                let (point, visit) = text.split_once(':').unwrap_or((&text, "1"));
-                check(point);
-                let visit = visit.parse().unwrap_or_else(|_| panic!("`{visit}` is no number of a visit"));
-                (point.to_owned(), visit)
-            });
+            let visit = |variable| std::env::var(variable).ok().map(|text| Visit::from_text(&text));
+            let (fatal, stop) = (visit("TIDEGATE_FAULT_POINT"), visit("TIDEGATE_FAULT_STOP"));
             let log = std::env::var("TIDEGATE_FAULT_LOG").ok();
-            Armed { fatal, log, visits: Mutex::default() }
+            Armed { fatal, stop, log, visits: Mutex::default() }
         }
 
         fn count(&self, point: &str) -> u64 {
@@ -92,18 +105,23 @@ mod armed {
         }
     }
 
+    impl Visit {
+        fn from_text(text: &str) -> Visit {
+            let (point, number) = text.split_once(':').unwrap_or((text, "1"));
+            check(point);
+            let number = number.parse().unwrap_or_else(|_| panic!("`{number}` is no number of a visit"));
+            Visit { point: point.to_owned(), number }
+        }
+    }
+
     fn check(point: &str) {
         assert!(POINTS.contains(&point), "there is no fault point `{point}`");
     }
 
-    /// Nothing of this process runs after it, no destructor and no handler: what a power cut or the kernel's own kill would leave.
-    fn end() -> ! {
-        let killed = Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
-        // Whoever gets here could not start `kill`, or is about to feel it.
-        assert!(killed.is_ok(), "could not run `kill`: {killed:?}");
-        loop {
-            std::thread::park();
-        }
+    /// SIGKILL: nothing of this process runs after it, no destructor and no handler: what a power cut or the kernel's own kill would leave.
+    fn signal(name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &std::process::id().to_string()]).status();
+        assert!(sent.is_ok(), "could not run `kill`: {sent:?}");
     }
 }
 
@@ -113,6 +131,7 @@ mod tests {
 
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use super::reached;
 
@@ -124,6 +143,7 @@ mod tests {
             reached("after-commit");
             reached("after-commit");
             reached("in-restore");
+            reached("in-revocation-after-commit");
         }
     }
 
@@ -141,5 +161,25 @@ mod tests {
         assert!(run("after-commit:3").success(), "it is visited twice only");
         let misspelt = run("after-comit");
         assert!(!misspelt.success() && misspelt.signal().is_none(), "{misspelt}");
+    }
+
+    #[test]
+    fn a_process_stands_still_at_the_visit_it_was_told_until_it_is_woken() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("visited");
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "fault_point::tests::child"]).env("TIDEGATE_FAULT_LOG", &log);
+        let mut child = child.env("TIDEGATE_FAULT_STOP", "after-commit:2").spawn().unwrap();
+        // The third word of its line is its state; `T` is stopped by a signal.
+        let stat = format!("/proc/{}/stat", child.id());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it did not stop");
+            std::thread::yield_now();
+        }
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "in-abort\nafter-commit\n");
+        Command::new("kill").args(["-CONT", &child.id().to_string()]).status().unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(std::fs::read_to_string(&log).unwrap().ends_with("in-revocation-after-commit\n"));
     }
 }

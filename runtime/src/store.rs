@@ -97,6 +97,11 @@ impl<V> Entry<V> {
         Entry { value, is_changed: true, shard: UNKNOWN, bytes: 0 }
     }
 
+    /// True if it was not marked before.
+    fn mark_changed(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_changed, true)
+    }
+
     fn note_written(&mut self, key: &[u8], value: &[u8]) {
         self.is_changed = false;
         self.shard = shard_of(key) as u8;
@@ -140,7 +145,7 @@ where
     /// The value of a key, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let entry = self.entries.get_mut(key)?;
-        if !std::mem::replace(&mut entry.is_changed, true) {
+        if entry.mark_changed() {
             self.changed.push(key.clone());
         }
         Some(&mut entry.value)
@@ -155,7 +160,7 @@ where
             }
             Place::Occupied(mut place) => {
                 place.get_mut().value = value;
-                if !std::mem::replace(&mut place.get_mut().is_changed, true) {
+                if place.get_mut().mark_changed() {
                     self.changed.push(place.key().clone());
                 }
             }

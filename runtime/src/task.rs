@@ -312,10 +312,12 @@ impl Task {
         tables.filter(move |input| waiting && input.is_empty()).map(Input::partition)
     }
 
-    /// What is known now of where an input ends.
-    pub fn note_high_watermark(&mut self, partition: &TopicPartition, high: Offset) {
-        if let Some(input) = self.parts.inputs.iter_mut().find(|input| input.partition() == partition) {
-            input.note_high_watermark(high);
+    /// What is known now of where inputs end.
+    pub fn note_high_watermarks(&mut self, high: impl Fn(&TopicPartition) -> Option<Offset>) {
+        for input in &mut self.parts.inputs {
+            if let Some(high) = high(input.partition()) {
+                input.note_high_watermark(high);
+            }
         }
     }
 

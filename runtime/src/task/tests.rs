@@ -245,7 +245,7 @@ fn a_table_is_asked_for_before_a_stream_record_is_judged_by_it() {
     let records = chunk(&task.inputs()[0], 0, 0, &[5], 1);
     task.push(records);
     assert_eq!(task.tables_to_ask_for().collect::<Vec<_>>(), [&table]);
-    task.note_high_watermark(&table, Offset(1));
+    task.note_high_watermarks(|partition| (*partition == table).then_some(Offset(1)));
     assert_eq!(copies(&mut task), 0, "the table's record is on its way");
     let registration = chunk(&task.inputs()[1], 0, 0, &[4], 1);
     task.push(registration);

@@ -220,6 +220,9 @@ impl Worker<'_> {
                     more.push(number);
                 }
                 hosted.touched |= hosted.task.is_dirty();
+                if hosted.touched {
+                    fault_point::reached("after-processing-before-produce");
+                }
                 if hosted.task.phase() == Phase::Stopped && hosted.task.is_dirty() {
                     return self.stop_on_errors(number);
                 }
@@ -258,9 +261,9 @@ impl Worker<'_> {
         };
         self.questions.succeeded();
         for hosted in self.tasks.values_mut() {
-            for (table, marks) in tables.iter().zip(&marks) {
-                hosted.task.note_high_watermark(table, marks.high);
-            }
+            // They stand in the set's order.
+            let high = |table: &TopicPartition| tables.binary_search(table).ok().map(|at| marks[at].high);
+            hosted.task.note_high_watermarks(high);
         }
         Ok(true)
     }

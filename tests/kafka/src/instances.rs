@@ -69,6 +69,16 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
     }
 
+    /// Waits until a signal has stopped it.
+    pub fn stands_still(&mut self) {
+        let stat = format!("/proc/{}/stat", self.id());
+        until(&format!("`{}` to stand still", self.what), DEADLINE, || {
+            assert!(!self.has_ended(), "`{}` ended instead of stopping: {}", self.what, self.said());
+            // The third word of the line is the state.
+            std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+        });
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tidegate_kafka_tests::cluster::{Cluster, Doors, Settings};
 use tidegate_kafka_tests::reader::count;
@@ -31,7 +31,7 @@ fn by_login(doors: &Doors, mechanism: &str, user: &str, password: &Path) -> Stri
     format!("{tls} --sasl {mechanism} --user {user} --password-file {password}")
 }
 
-fn password(doors: &Doors, user: &str) -> std::path::PathBuf {
+fn password(doors: &Doors, user: &str) -> PathBuf {
     doors.secrets.join(format!("{user}.password"))
 }
 

@@ -62,40 +62,34 @@ fn totals_killed_at_every_point_of_a_processor_and_its_sinks() {
     job.back_at_work(&job.positions().now(), first.started);
     first.stop();
     let mut kills = BTreeMap::new();
-    let mut ahead = 2;
-    let more = |kills: &BTreeMap<&str, usize>, ahead: usize| {
-        feeder.allow((kills.values().sum::<usize>() + ahead) * ROWS);
-    };
+    let more = |kills: &BTreeMap<&str, usize>| feeder.allow((kills.values().sum::<usize>() + 2) * ROWS);
     for point in POINTS.into_iter().filter(|point| !matches!(way(point), Way::Producer)) {
-        more(&kills, ahead);
+        more(&kills);
         match way(point) {
             Way::Sink => {
                 let process = job.start("alone");
                 for line in job.sinks() {
-                    more(&kills, ahead);
+                    more(&kills);
                     dies(armed(world.command("state-sinks", &words(&line)), point, 1), point);
                     *kills.entry(point).or_default() += 1;
                 }
                 process.stop();
             }
+            Way::Waking => {
+                let (victim, heir) = overtaken(&job, point);
+                dies(victim, point);
+                heir.stop();
+                *kills.entry(point).or_default() += 1;
+            }
             way => {
                 let victim = armed(job.processor("victim", ""), point, 1);
-                if !matches!(way, Way::Start) {
+                let newcomer = matches!(way, Way::Newcomer).then(|| {
                     job.back_at_work(&job.positions().now(), victim.started);
-                    more(&kills, ahead);
-                }
-                let other = match way {
-                    Way::Newcomer => Some(job.start("other")),
-                    Way::Waking => {
-                        // It must have something in its hands when it is stopped, however slow the machine was up to here.
-                        ahead += 6;
-                        more(&kills, ahead);
-                        Some(stands_still(&job, &victim))
-                    }
-                    _ => None,
-                };
+                    more(&kills);
+                    job.start("newcomer")
+                });
                 dies(victim, point);
-                other.into_iter().for_each(Process::stop);
+                newcomer.into_iter().for_each(Process::stop);
                 *kills.entry(point).or_default() += 1;
             }
         }
@@ -109,14 +103,16 @@ fn totals_killed_at_every_point_of_a_processor_and_its_sinks() {
     assert!(left_out.is_empty(), "no process was killed at {left_out:?}");
 }
 
-/// Stops an instance with records in its hands until another has taken its tasks over, and wakes it.
-fn stands_still(job: &Job<'_>, victim: &Process) -> Process {
-    victim.signal("STOP");
+/// An instance that stood still with something uncommitted in its hands until another had taken its tasks over; and that other.
+fn overtaken(job: &Job<'_>, point: &str) -> (Process, Process) {
+    let mut command = job.processor("victim", "");
+    command.env("TIDEGATE_FAULT_STOP", "after-processing-before-produce:1");
+    let mut victim = armed(command, point, 1);
+    victim.stands_still();
     let heir = job.start("heir");
-    let before = job.positions().now();
-    job.back_at_work(&before, heir.started);
+    job.back_at_work(&job.settled(), heir.started);
     victim.signal("CONT");
-    heir
+    (victim, heir)
 }
 
 /// Law 12: what a simulator writes is the same whether it was killed or not.
