@@ -4,6 +4,7 @@
 //! known yet waits for it. It runs on the test driver, which needs no log: see `sensor_windows` for a worker on one. Run
 //! it with `cargo run -p tidegate-runtime --example payment_join`.
 
+use tidegate_runtime::Key;
 use tidegate_runtime::driver::TestDriver;
 use tidegate_runtime::error::{BadRecord, Reason, Result};
 use tidegate_runtime::join::{
@@ -22,8 +23,8 @@ impl Payments {
         std::str::from_utf8(value).map_err(|_| BadRecord::new(Reason::Undecodable, "not UTF-8"))
     }
 
-    fn key(record: &RecordRef<'_>) -> Result<Vec<u8>, BadRecord> {
-        record.key().map(<[u8]>::to_vec).ok_or_else(|| BadRecord::new(Reason::NullKey, "no key"))
+    fn key(record: &RecordRef<'_>) -> Result<Key, BadRecord> {
+        record.key().map(Key::from).ok_or_else(|| BadRecord::new(Reason::NullKey, "no key"))
     }
 
     fn number(text: &str) -> Result<i64, BadRecord> {
@@ -44,7 +45,7 @@ impl JoinRules for Payments {
         };
         Ok(JoinItem {
             time: record.time(),
-            broadcast_key: shop.as_bytes().to_vec(),
+            broadcast_key: Key::from(shop),
             table_key: Payments::key(record)?,
             item: (id.to_owned(), Payments::number(cents)?),
         })

@@ -23,6 +23,7 @@ pub mod error;
 pub mod fault_point;
 pub mod ingest;
 pub mod join;
+mod key;
 pub mod log;
 pub mod notice;
 pub mod patience;
@@ -35,3 +36,4 @@ pub mod window;
 pub mod worker;
 
 pub use error::{BadRecord, Error, Reaction, Reason, Result};
+pub use key::Key;

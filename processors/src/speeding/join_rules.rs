@@ -11,12 +11,50 @@ use tidegate_runtime::avro::{Decoder, Encoder};
 use tidegate_runtime::join::{JoinItem, JoinRules, Lookup, OutcomeId, Registration, Side, Verdict};
 use tidegate_runtime::log::RecordRef;
 use tidegate_runtime::time::EventTime;
-use tidegate_runtime::{BadRecord, Reason};
-use tidegate_schemas::{
-    Infraction, RadarEvent, RadarEventKind, RadarKind, Reading, VehicleEvent, VehicleEventKind,
-};
+use tidegate_runtime::{BadRecord, Key, Reason};
+use tidegate_schemas::{RadarEvent, RadarEventKind, RadarKind, VehicleEventKind};
 
 use super::schedule::{Offence, Schedule};
+
+/// A [`Reading`](tidegate_schemas::Reading) whose text stays in its record.
+#[derive(Deserialize)]
+#[serde(rename = "Reading")]
+struct Seen<'v> {
+    radar_id: &'v str,
+    sequence: i64,
+    plate: &'v str,
+    measured_at: i64,
+    speed_kmh: i32,
+}
+
+/// A [`VehicleEvent`](tidegate_schemas::VehicleEvent) whose text stays in its record.
+#[derive(Deserialize)]
+#[serde(rename = "VehicleEvent")]
+struct Told<'v> {
+    plate: &'v str,
+    kind: VehicleEventKind,
+    owner_id: &'v str,
+    valid_from: i64,
+}
+
+/// An [`Infraction`](tidegate_schemas::Infraction) whose text stays where it is known from.
+#[derive(Serialize)]
+#[serde(rename = "Infraction")]
+struct Fined<'s> {
+    infraction_id: &'s str,
+    radar_id: &'s str,
+    plate: &'s str,
+    owner_id: &'s str,
+    measured_at: i64,
+    measured_speed_kmh: i32,
+    retained_speed_kmh: i32,
+    speed_limit_kmh: i32,
+    excess_kmh: i32,
+    fine_minor: i64,
+    currency: &'s str,
+    points: i32,
+    rule: &'s str,
+}
 
 /// What of a reading is not in its keys and time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,35 +100,40 @@ impl SpeedingRules {
         Err(BadRecord::new(Reason::EventTime, format!("{field} `{ms}` is before 1970 or past {most}")))
     }
 
+    /// The value of an infraction's record.
     fn infraction(
         &self,
         item: &JoinItem<Measured>,
         limit_kmh: i32,
-        owner: &str,
+        owner: &[u8],
         offence: &Offence<'_>,
-    ) -> Infraction {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Infraction {
-            infraction_id: self.outcome_id(item).to_string(),
-            radar_id: text(&item.broadcast_key),
-            plate: text(&item.table_key),
-            owner_id: owner.to_owned(),
+    ) -> Vec<u8> {
+        let infraction = Fined {
+            infraction_id: &self.outcome_id(item).to_string(),
+            radar_id: &String::from_utf8_lossy(&item.broadcast_key),
+            plate: &String::from_utf8_lossy(&item.table_key),
+            owner_id: &String::from_utf8_lossy(owner),
             measured_at: item.time.0,
             measured_speed_kmh: item.item.speed_kmh,
             retained_speed_kmh: offence.retained_kmh,
             speed_limit_kmh: limit_kmh,
             excess_kmh: offence.excess_kmh,
             fine_minor: offence.bracket.fine_minor,
-            currency: offence.currency.to_owned(),
+            currency: offence.currency,
             points: offence.bracket.points,
-            rule: offence.bracket.rule.clone(),
-        }
+            rule: &offence.bracket.rule,
+        };
+        let mut value = Vec::new();
+        self.infractions
+            .encode(&infraction, &mut value)
+            .expect("it has the fields of its schema: the tests of speeding write it");
+        value
     }
 }
 
 /// The record's key, if it is the value's: under another key it would stand in another partition, and its task would hold neither
 /// its table nor its earlier copies.
-fn same_key(record: &RecordRef<'_>, field: &str, value: String) -> Result<Vec<u8>, BadRecord> {
+fn same_key(record: &RecordRef<'_>, field: &str, value: &str) -> Result<Key, BadRecord> {
     let Some(key) = record.key() else {
         return Err(BadRecord::new(
             Reason::NullKey,
@@ -101,7 +144,7 @@ fn same_key(record: &RecordRef<'_>, field: &str, value: String) -> Result<Vec<u8
         let key = String::from_utf8_lossy(key);
         return Err(refused(format!("key `{key}` is not the {field}, `{value}`")));
     }
-    Ok(value.into_bytes())
+    Ok(Key::from(key))
 }
 
 fn refused(message: impl Display) -> BadRecord {
@@ -110,12 +153,12 @@ fn refused(message: impl Display) -> BadRecord {
 
 impl JoinRules for SpeedingRules {
     type Item = Measured;
-    /// The owner's id.
-    type Table = String;
+    /// The owner's id: the key of the topic of owners.
+    type Table = Key;
     type Broadcast = Enforced;
 
     fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<Measured>, BadRecord> {
-        let reading: Reading = self.decoder.decode(record.value())?;
+        let reading: Seen<'_> = self.decoder.decode(record.value())?;
         let time = self.event_time("measured_at", reading.measured_at)?;
         let table_key = same_key(record, "plate", reading.plate)?;
         if reading.speed_kmh < 0 {
@@ -128,18 +171,18 @@ impl JoinRules for SpeedingRules {
             )));
         }
         let item = Measured { sequence: reading.sequence, speed_kmh: reading.speed_kmh };
-        Ok(JoinItem { time, broadcast_key: reading.radar_id.into_bytes(), table_key, item })
+        Ok(JoinItem { time, broadcast_key: Key::from(reading.radar_id), table_key, item })
     }
 
-    fn read_table(&mut self, record: &RecordRef<'_>) -> Result<Registration<String>, BadRecord> {
-        let event: VehicleEvent = self.decoder.decode(record.value())?;
+    fn read_table(&mut self, record: &RecordRef<'_>) -> Result<Registration<Key>, BadRecord> {
+        let event: Told<'_> = self.decoder.decode(record.value())?;
         let valid_from = self.event_time("valid_from", event.valid_from)?;
         let key = same_key(record, "plate", event.plate)?;
         let value = match event.kind {
             VehicleEventKind::Deregistered => None,
-            VehicleEventKind::Registered | VehicleEventKind::Transferred => Some(event.owner_id),
+            VehicleEventKind::Registered | VehicleEventKind::Transferred => Some(Key::from(event.owner_id)),
         };
-        if value.as_ref().is_some_and(String::is_empty) {
+        if value.as_ref().is_some_and(|owner| owner.is_empty()) {
             return Err(refused("owner_id is empty"));
         }
         Ok(Registration { key, valid_from, value })
@@ -148,7 +191,7 @@ impl JoinRules for SpeedingRules {
     fn read_broadcast(&mut self, record: &RecordRef<'_>) -> Result<Registration<Enforced>, BadRecord> {
         let event: RadarEvent = self.decoder.decode(record.value())?;
         let valid_from = self.event_time("valid_from", event.valid_from)?;
-        let key = same_key(record, "radar_id", event.radar_id)?;
+        let key = same_key(record, "radar_id", &event.radar_id)?;
         let value = match event.kind {
             RadarEventKind::Removed => None,
             RadarEventKind::Installed | RadarEventKind::Changed if event.speed_limit_kmh < 1 => {
@@ -169,7 +212,7 @@ impl JoinRules for SpeedingRules {
         &self,
         item: &JoinItem<Measured>,
         radar: &Lookup<'_, Enforced>,
-        vehicle: &Lookup<'_, String>,
+        vehicle: &Lookup<'_, Key>,
     ) -> Verdict {
         let Some(radar) = radar.get() else { return Verdict::Missing(Side::Broadcast) };
         let Some(period) = self.schedule.at(item.time) else {
@@ -179,11 +222,7 @@ impl JoinRules for SpeedingRules {
             return Verdict::Ignore("under-limit");
         };
         let Some(owner) = vehicle.get() else { return Verdict::Missing(Side::Table) };
-        let infraction = self.infraction(item, radar.limit_kmh, owner, &offence);
-        let mut value = Vec::new();
-        self.infractions
-            .encode(&infraction, &mut value)
-            .expect("the twin fits its schema: a test of the schemas holds that");
+        let value = self.infraction(item, radar.limit_kmh, owner, &offence);
         Verdict::Emit { key: item.table_key.clone(), value }
     }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{JoinItem, OutcomeId, Side};
+use crate::Key;
 use crate::log::Offset;
 use crate::processor::Aside;
 use crate::store::{Entries, KeyValueStore, StateError, Store};
@@ -39,7 +40,7 @@ impl<I> Held<I> {
 
     /// The key it waits for.
     #[must_use]
-    pub fn missing_key(&self) -> &[u8] {
+    pub fn missing_key(&self) -> &Key {
         match self.missing {
             Side::Broadcast => &self.item.broadcast_key,
             Side::Table => &self.item.table_key,
@@ -56,7 +57,7 @@ pub struct HeldRecords<I> {
 
 #[derive(Default)]
 struct Index {
-    by_missing: BTreeMap<(Side, Vec<u8>), BTreeSet<HeldPlace>>,
+    by_missing: BTreeMap<(Side, Key), BTreeSet<HeldPlace>>,
     by_id: BTreeSet<(EventTime, OutcomeId)>,
 }
 
@@ -90,11 +91,11 @@ impl<I: Serialize + DeserializeOwned + Send> HeldRecords<I> {
     pub fn waiting(
         &mut self,
         side: Side,
-        key: &[u8],
+        key: &Key,
         from: EventTime,
         until: Option<EventTime>,
     ) -> Vec<HeldPlace> {
-        let waiting = self.index().by_missing.get(&(side, key.to_vec()));
+        let waiting = self.index().by_missing.get(&(side, key.clone()));
         let after = waiting.into_iter().flat_map(|places| places.range((from, Offset(i64::MIN))..));
         after.take_while(|place| until.is_none_or(|until| place.0 < until)).copied().collect()
     }
@@ -139,13 +140,13 @@ impl<I: Serialize + DeserializeOwned + Send> HeldRecords<I> {
 
 impl Index {
     fn add<I>(&mut self, held: &Held<I>) {
-        let waiting = self.by_missing.entry((held.missing, held.missing_key().to_vec()));
+        let waiting = self.by_missing.entry((held.missing, held.missing_key().clone()));
         waiting.or_default().insert(held.place());
         self.by_id.insert((held.item.time, held.id));
     }
 
     fn remove<I>(&mut self, held: &Held<I>) {
-        let missing = (held.missing, held.missing_key().to_vec());
+        let missing = (held.missing, held.missing_key().clone());
         if let Some(waiting) = self.by_missing.get_mut(&missing) {
             waiting.remove(&held.place());
             if waiting.is_empty() {

@@ -35,6 +35,7 @@ mod late;
 mod operator;
 mod outcomes;
 mod rules;
+mod version_map;
 mod versions;
 
 #[cfg(test)]

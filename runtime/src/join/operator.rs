@@ -5,10 +5,11 @@ use super::late::Late;
 use super::outcomes::{Outcomes, REMEMBERED_MS};
 use super::rules::{JoinItem, JoinRules, Lookup, OutcomeId, Registration, Side, TableValue, Verdict};
 use super::versions::VersionedTable;
+use crate::Key;
 use crate::error::{BadRecord, Reason};
 use crate::log::RecordRef;
 use crate::processor::{Aside, Context, Processor};
-use crate::store::{KeyValueStore, Store};
+use crate::store::{PointStore, Store};
 use crate::time::EventTime;
 
 /// The stores of every [`AsOfJoin`], in order: what [`Topology::new`](crate::topology::Topology::new) is told.
@@ -41,15 +42,15 @@ impl Default for JoinOptions {
 struct Table<V> {
     versions: VersionedTable<V>,
     /// Per key, the latest time of a record in whose judgement it was asked for. Kept for good: one entry per key (law 18).
-    judged: KeyValueStore<Vec<u8>, EventTime>,
+    judged: PointStore<Key, EventTime>,
 }
 
 impl<V: TableValue> Table<V> {
     fn new(versions: &str, judged: &str) -> Table<V> {
-        Table { versions: VersionedTable::new(versions), judged: KeyValueStore::new(judged) }
+        Table { versions: VersionedTable::new(versions), judged: PointStore::new(judged) }
     }
 
-    fn judged_at(&mut self, key: &Vec<u8>, time: EventTime) {
+    fn judged_at(&mut self, key: &Key, time: EventTime) {
         match self.judged.get_mut(key) {
             Some(latest) => *latest = time.max(*latest),
             None => self.judged.put(key.clone(), time),

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rules::{JoinItem, OutcomeId, Side};
+use crate::Key;
 use crate::store::{KeyValueStore, Store};
 use crate::time::EventTime;
 
@@ -17,7 +18,7 @@ pub const REMEMBERED_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Outcome {
     /// A result went out, by these keys.
-    Emitted { broadcast_key: Vec<u8>, table_key: Vec<u8> },
+    Emitted { broadcast_key: Key, table_key: Key },
     /// It was held, and then came to nothing.
     Settled,
 }
@@ -49,7 +50,9 @@ impl Outcomes {
 
     /// True if a record of this very time is remembered: only then is its id worth working out.
     pub(super) fn any_at(&self, time: EventTime) -> bool {
-        self.outcomes.range(at(time)..=(time, OutcomeId([u8::MAX; 16]))).next().is_some()
+        // Most records come in the order of time, and then the last place answers without a search.
+        self.outcomes.last().is_some_and(|((last, _), _)| *last >= time)
+            && self.outcomes.range(at(time)..=(time, OutcomeId([u8::MAX; 16]))).next().is_some()
     }
 
     /// The results for `key` of `side` with times `[from, until)`, in the order of (time, id). Looks at every result of
@@ -65,8 +68,8 @@ impl Outcomes {
         let between = after.take_while(move |((time, _), _)| until.is_none_or(|until| *time < until));
         let touched = between.filter(move |(_, outcome)| match (outcome, side) {
             (Outcome::Settled, _) => false,
-            (Outcome::Emitted { broadcast_key, .. }, Side::Broadcast) => broadcast_key == key,
-            (Outcome::Emitted { table_key, .. }, Side::Table) => table_key == key,
+            (Outcome::Emitted { broadcast_key, .. }, Side::Broadcast) => **broadcast_key == *key,
+            (Outcome::Emitted { table_key, .. }, Side::Table) => **table_key == *key,
         });
         touched.map(|((_, id), _)| *id)
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::versions::VersionedTable;
+use crate::Key;
 use crate::error::BadRecord;
 use crate::log::RecordRef;
 use crate::time::EventTime;
@@ -35,9 +36,9 @@ pub struct JoinItem<I> {
     /// When it happened: lookups are as of this time.
     pub time: EventTime,
     /// Its key in the broadcast table.
-    pub broadcast_key: Vec<u8>,
+    pub broadcast_key: Key,
     /// Its key in the co-partitioned table; the record's own key, or its task would not hold the table's.
-    pub table_key: Vec<u8>,
+    pub table_key: Key,
     /// What the rules need of it. Kept in state while the record is held.
     pub item: I,
 }
@@ -46,7 +47,7 @@ pub struct JoinItem<I> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration<V> {
     /// Whose.
-    pub key: Vec<u8>,
+    pub key: Key,
     /// From when.
     pub valid_from: EventTime,
     /// What; `None` ends what was before.
@@ -59,7 +60,7 @@ pub enum Verdict {
     /// A result goes out, with the record's time (law 1).
     Emit {
         /// The key of the result.
-        key: Vec<u8>,
+        key: Key,
         /// The value of the result.
         value: Vec<u8>,
     },
@@ -95,7 +96,10 @@ impl OutcomeId {
 impl fmt::Display for OutcomeId {
     /// Thirty-two lower-case hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |place: usize| DIGITS[usize::from(self.0[place / 2] >> (4 * (1 - place % 2)) & 15)];
+        let text: [u8; 32] = std::array::from_fn(digit);
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -5,27 +5,22 @@
 //! time anybody may still ask for; and a registration from before the version in force at the horizon is answered without
 //! looking at what may or may not have been pruned. Broken by: asking for a time before a horizon that was given.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::ops::Bound;
 
 use super::rules::{Registration, TableValue};
-use crate::store::{Entries, KeyValueStore, StateError, Store};
+use super::version_map::{VersionKey, VersionMap};
+use crate::Key;
+use crate::store::{Entries, MapStore, StateError, Store};
 use crate::time::EventTime;
-
-/// Latest first, so that the version in force is the first one at or after the place asked for.
-type VersionKey = (Vec<u8>, Reverse<EventTime>);
 
 /// Keys with their versions. One entry of state per version: a key with a long history is not written again as a whole
 /// with each registration.
 pub struct VersionedTable<V> {
-    versions: KeyValueStore<VersionKey, Option<V>>,
+    versions: MapStore<VersionKey, Option<V>, VersionMap<V>>,
     /// Every version that has an older one, by the time it superseded that one. Derived from `versions`: gone after a
     /// load, rebuilt when needed.
-    superseding: Option<BTreeSet<(EventTime, Vec<u8>)>>,
-    /// The place last asked for. Most records ask for one, and none of them shall allocate for it.
-    asked: Cell<VersionKey>,
+    superseding: Option<BTreeSet<(EventTime, Key)>>,
 }
 
 /// What a registration changed.
@@ -42,7 +37,7 @@ pub struct Change {
 impl<V: TableValue> VersionedTable<V> {
     /// An empty table.
     pub fn new(name: impl Into<String>) -> VersionedTable<V> {
-        VersionedTable { versions: KeyValueStore::new(name), superseding: None, asked: Cell::default() }
+        VersionedTable { versions: MapStore::new(name), superseding: None }
     }
 
     /// The value of `key` in force at `time`: the version with the greatest `valid_from` that is not after it.
@@ -63,7 +58,7 @@ impl<V: TableValue> VersionedTable<V> {
         let older = self.in_force(&key, from);
         let effective = older.and_then(|(_, value)| value) != value.as_ref();
         let has_older = self.in_force(&key, from.plus_ms(-1)).is_some();
-        let until = self.next_after(&key, from);
+        let until = self.versions.map().next_after(&key, from);
         if let Some(superseding) = &mut self.superseding {
             if has_older {
                 superseding.insert((from, key.clone()));
@@ -79,15 +74,14 @@ impl<V: TableValue> VersionedTable<V> {
     /// Forgets every version that was superseded at or before `horizon`.
     pub fn prune(&mut self, horizon: EventTime) {
         let versions = &mut self.versions;
-        let superseding = self.superseding.get_or_insert_with(|| superseding_of(versions));
+        let superseding = self.superseding.get_or_insert_with(|| versions.map().superseding().collect());
         while let Some((time, _)) = superseding.first()
             && *time <= horizon
         {
             let Some((time, key)) = superseding.pop_first() else { break };
-            let older = (key, Reverse(time.plus_ms(-1)));
-            let superseded = versions.range(older.clone()..).next().map(|(found, _)| found.clone());
-            if let Some(superseded) = superseded.filter(|found| found.0 == older.0) {
-                versions.remove(&superseded);
+            let superseded = versions.map().in_force(&key, time.plus_ms(-1)).map(|(from, _)| from);
+            if let Some(from) = superseded {
+                versions.remove(&(key, Reverse(from)));
             }
         }
     }
@@ -105,30 +99,8 @@ impl<V: TableValue> VersionedTable<V> {
     }
 
     fn in_force(&self, key: &[u8], time: EventTime) -> Option<(EventTime, Option<&V>)> {
-        let mut place = self.asked.take();
-        place.0.clear();
-        place.0.extend_from_slice(key);
-        place.1 = Reverse(time);
-        let next = self.versions.range((Bound::Included(&place), Bound::Unbounded)).next();
-        self.asked.set(place);
-        let (found, value) = next?;
-        (found.0 == key).then_some((found.1.0, value.as_ref()))
+        self.versions.map().in_force(key, time)
     }
-
-    /// Walks the versions after `time`; registrations come mostly in order of validity, so these are few.
-    fn next_after(&self, key: &[u8], time: EventTime) -> Option<EventTime> {
-        let latest = (key.to_vec(), Reverse(EventTime(i64::MAX)));
-        let later = self.versions.range(latest..(key.to_vec(), Reverse(time)));
-        later.last().map(|(found, _)| found.1.0)
-    }
-}
-
-fn superseding_of<V: TableValue>(
-    versions: &KeyValueStore<VersionKey, Option<V>>,
-) -> BTreeSet<(EventTime, Vec<u8>)> {
-    let pairs = versions.iter().zip(versions.iter().skip(1));
-    let same_key = pairs.filter(|((newer, _), (older, _))| newer.0 == older.0);
-    same_key.map(|((newer, _), _)| (newer.1.0, newer.0.clone())).collect()
 }
 
 impl<V: TableValue> Store for VersionedTable<V> {
@@ -170,7 +142,7 @@ mod tests {
     use super::*;
 
     fn registration(valid_from: i64, value: Option<u8>) -> Registration<u8> {
-        Registration { key: b"k".to_vec(), valid_from: EventTime(valid_from), value }
+        Registration { key: Key::from("k"), valid_from: EventTime(valid_from), value }
     }
 
     fn change(from: i64, until: Option<i64>, effective: bool) -> Change {
@@ -180,8 +152,8 @@ mod tests {
     #[test]
     fn a_lookup_finds_the_version_in_force() {
         let mut table = VersionedTable::new("t");
-        table.put(Registration { key: b"a".to_vec(), valid_from: EventTime(0), value: Some(9) }, None);
-        table.put(Registration { key: b"ka".to_vec(), valid_from: EventTime(0), value: Some(8) }, None);
+        table.put(Registration { key: Key::from("a"), valid_from: EventTime(0), value: Some(9) }, None);
+        table.put(Registration { key: Key::from("ka"), valid_from: EventTime(0), value: Some(8) }, None);
         table.put(registration(20, Some(2)), None);
         table.put(registration(10, Some(1)), None);
         table.put(registration(30, None), None);
@@ -247,7 +219,7 @@ mod tests {
             for (step, (key, valid_from, value, advance)) in steps.into_iter().enumerate() {
                 horizon = horizon.plus_ms(advance);
                 pruned.prune(horizon);
-                let made = Registration { key: vec![key], valid_from: EventTime(valid_from), value };
+                let made = Registration { key: Key::from([key].as_slice()), valid_from: EventTime(valid_from), value };
                 prop_assert_eq!(pruned.put(made.clone(), Some(horizon)), all.put(made, Some(horizon)));
                 pruned.drain_changes(&mut deltas);
                 if step == restore_at {

@@ -10,6 +10,7 @@ mod scenarios;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::Key;
 use crate::error::{BadRecord, Reason};
 use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
 use crate::processor::{Context, Counters, Processor, Routes};
@@ -50,7 +51,7 @@ fn registration<V: serde::de::DeserializeOwned>(
 ) -> Result<Registration<V>, BadRecord> {
     let bad = |error: serde_json::Error| BadRecord::new(Reason::Undecodable, error.to_string());
     let (from, value) = serde_json::from_str(&text(record)).map_err(bad)?;
-    Ok(Registration { key: record.key().unwrap().to_vec(), valid_from: EventTime(from), value })
+    Ok(Registration { key: record.key().unwrap().into(), valid_from: EventTime(from), value })
 }
 
 pub(super) fn id_of(payment: &Payment) -> OutcomeId {
@@ -70,7 +71,8 @@ impl JoinRules for Payments {
     fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<Payment>, BadRecord> {
         let item: Payment = serde_json::from_str(&text(record))
             .map_err(|error| BadRecord::new(Reason::Undecodable, error.to_string()))?;
-        let (broadcast_key, table_key) = (vec![item.merchant], vec![item.card]);
+        let (broadcast_key, table_key) =
+            (Key::from([item.merchant].as_slice()), Key::from([item.card].as_slice()));
         Ok(JoinItem { time: EventTime(item.time), broadcast_key, table_key, item })
     }
 
