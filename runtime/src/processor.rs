@@ -174,7 +174,12 @@ impl<'a> Context<'a> {
 
     /// Adds to a count that is committed with the step.
     pub fn count(&mut self, name: &'static str) {
-        self.counters.add(name, 1);
+        self.count_many(name, 1);
+    }
+
+    /// The same for several things at once.
+    pub fn count_many(&mut self, name: &'static str, count: u64) {
+        self.counters.add(name, count);
     }
 
     /// Writes a record to output number `sink`, to the partition of its key.

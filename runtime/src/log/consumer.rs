@@ -121,6 +121,12 @@ impl Consumer {
         self.membership.as_ref()
     }
 
+    /// True if the next event need not be waited for.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next event; waits for it without a runtime. For programs and tests without async.
     ///
     /// # Errors

@@ -176,9 +176,7 @@ impl<R: Aggregation> WindowedAggregate<R> {
     }
 
     fn forward_closed(&mut self, mut closed: Closed<R::Accumulator>, context: &mut Context<'_>) {
-        for _ in 0..closed.table.len() {
-            context.count("windows-closed");
-        }
+        context.count_many("windows-closed", closed.table.len() as u64);
         for at in &mut closed.order {
             let (key, accumulator) = (closed.table.key(at), closed.table.accumulator(at));
             forward(&mut self.rules, closed.window, key, accumulator, &mut self.value, context);
