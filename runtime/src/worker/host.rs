@@ -239,8 +239,9 @@ impl Worker<'_> {
     }
 
     /// A registration that was in the log before a stream record must be seen before it, although the two are fetched apart: asked for now,
-    /// after the record was fetched, the tables' ends cannot be too early. False if the log does not answer just now: then nothing may
-    /// be judged before a later tick.
+    /// after the record was fetched, the tables' ends cannot be too early. What has come already is asked for together: the credits bound how
+    /// much that is. False if there is more to come first, or if the log does not answer just now: then nothing may be judged before a later
+    /// chunk or tick.
     fn ask_for_tables(&mut self) -> Result<bool> {
         let asked = self.tasks.values().flat_map(|hosted| hosted.task.tables_to_ask_for());
         // Every task has the broadcast table.
@@ -248,7 +249,7 @@ impl Worker<'_> {
         if tables.is_empty() {
             return Ok(true);
         }
-        if !self.questions.is_due() {
+        if self.group.has_more() || !self.questions.is_due() {
             return Ok(false);
         }
         let tables = Vec::from_iter(tables);

@@ -330,9 +330,7 @@ impl<'a> Worker<'a> {
     fn take_input(&mut self, chunk: Chunk) -> Result<()> {
         self.parked.push_back(chunk);
         self.take_parked()?;
-        // What has come already is processed together: each time, the log is asked where the tables end. The credits bound how much that
-        // is, and a tick processes it in any case.
-        if self.group.has_more() { Ok(()) } else { self.process() }
+        self.process()
     }
 
     /// Hands chunks to their tasks, once their schemas are known: the pure core does no IO. A registry out of reach is asked again at
