@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as Place;
 
 use crate::Key;
-use crate::store::{Entry, EntryMap};
+use crate::store::{Entry, EntryMap, Visit, Wanted};
 use crate::time::EventTime;
 
 /// Latest first.
@@ -149,7 +149,7 @@ impl<V: Send> EntryMap<VersionKey, Option<V>> for VersionMap<V> {
         gone
     }
 
-    fn each<'m>(&'m self, visit: &mut dyn FnMut(&'m Entry<Option<V>>, &dyn Fn() -> VersionKey)) {
+    fn each<'m>(&'m self, visit: Visit<'_, 'm, VersionKey, Option<V>>) {
         for (key, versions) in &self.keys {
             match versions {
                 Versions::One(from, entry) => visit(entry, &|| (key.clone(), Reverse(*from))),
@@ -160,7 +160,7 @@ impl<V: Send> EntryMap<VersionKey, Option<V>> for VersionMap<V> {
         }
     }
 
-    fn keep(&mut self, wanted: &mut dyn FnMut(&Entry<Option<V>>, &dyn Fn() -> VersionKey) -> bool) {
+    fn keep(&mut self, wanted: Wanted<'_, VersionKey, Option<V>>) {
         let mut goes = Vec::new();
         self.each(&mut |entry, key| {
             if !wanted(entry, key) {

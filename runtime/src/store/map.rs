@@ -7,6 +7,12 @@ use hashbrown::HashMap;
 
 use super::entry::Entry;
 
+/// Sees an entry, with a way to its key.
+pub type Visit<'v, 'm, K, V> = &'v mut dyn FnMut(&'m Entry<V>, &dyn Fn() -> K);
+
+/// Says whether an entry stays, with a way to its key.
+pub type Wanted<'w, K, V> = &'w mut dyn FnMut(&Entry<V>, &dyn Fn() -> K) -> bool;
+
 /// A map from keys to entries. The order it hands them out in is never seen: the store puts them in order.
 pub trait EntryMap<K, V>: Default + Send {
     /// The entry of a key.
@@ -17,10 +23,10 @@ pub trait EntryMap<K, V>: Default + Send {
     fn set(&mut self, key: K, entry: Entry<V>) -> Option<Entry<V>>;
     /// Takes a key's entry away.
     fn unset(&mut self, key: &K) -> Option<Entry<V>>;
-    /// Shows every entry, with a way to its key.
-    fn each<'m>(&'m self, visit: &mut dyn FnMut(&'m Entry<V>, &dyn Fn() -> K));
+    /// Shows every entry.
+    fn each<'m>(&'m self, visit: Visit<'_, 'm, K, V>);
     /// Takes those entries away that are refused.
-    fn keep(&mut self, wanted: &mut dyn FnMut(&Entry<V>, &dyn Fn() -> K) -> bool);
+    fn keep(&mut self, wanted: Wanted<'_, K, V>);
     /// How many there are.
     fn count(&self) -> usize;
 }
@@ -42,11 +48,11 @@ impl<K: Ord + Clone + Send, V: Send> EntryMap<K, V> for BTreeMap<K, Entry<V>> {
         self.remove(key)
     }
 
-    fn each<'m>(&'m self, visit: &mut dyn FnMut(&'m Entry<V>, &dyn Fn() -> K)) {
+    fn each<'m>(&'m self, visit: Visit<'_, 'm, K, V>) {
         self.iter().for_each(|(key, entry)| visit(entry, &|| key.clone()));
     }
 
-    fn keep(&mut self, wanted: &mut dyn FnMut(&Entry<V>, &dyn Fn() -> K) -> bool) {
+    fn keep(&mut self, wanted: Wanted<'_, K, V>) {
         self.retain(|key, entry| wanted(entry, &|| key.clone()));
     }
 
@@ -77,11 +83,11 @@ where
         self.remove(key)
     }
 
-    fn each<'m>(&'m self, visit: &mut dyn FnMut(&'m Entry<V>, &dyn Fn() -> K)) {
+    fn each<'m>(&'m self, visit: Visit<'_, 'm, K, V>) {
         self.iter().for_each(|(key, entry)| visit(entry, &|| key.clone()));
     }
 
-    fn keep(&mut self, wanted: &mut dyn FnMut(&Entry<V>, &dyn Fn() -> K) -> bool) {
+    fn keep(&mut self, wanted: Wanted<'_, K, V>) {
         self.retain(|key, entry| wanted(entry, &|| key.clone()));
     }
 

@@ -13,7 +13,7 @@ mod tests;
 
 pub use entry::Entry;
 pub(crate) use entry::overwrite;
-pub use map::EntryMap;
+pub use map::{EntryMap, Visit, Wanted};
 pub use map_store::{KeyValueStore, MapStore, PointStore};
 
 /// How many shards the keys of a task are spread over. One sixteenth of the state is little enough to ride along with
