@@ -218,11 +218,13 @@ fn who_does_not_answer_is_told_with_the_reason() {
     assert_eq!(half.code, Some(0), "{:#?}", half.lines);
     half.says(&address, "warn: Connect to ");
 
-    // A listener without TLS hangs up on who begins with it.
+    // A listener without TLS hangs up on who begins with it. Whether the client meets that in its handshake ("SSL handshake failed") or finds the
+    // connection gone ("Disconnected: SSL connection closed by peer") depends on which of the two is faster.
     let tls = Diagnosis::of(&[world.program.log.clone(), words("--tls")].concat(), "");
     assert_eq!(tls.code, UNFIT);
     let address = format!("address {}", world.brokers());
-    tls.says(&address, "FAIL: SSL handshake failed");
+    tls.says(&address, "FAIL: ");
+    assert!(tls.about(&address)[0].contains("SSL"), "{:#?}", tls.lines);
     let remedy = tls.lines.iter().find(|line| line["what"] == address.as_str()).unwrap()["remedy"].clone();
     assert!(remedy.as_str().unwrap().contains("check --tls"), "{remedy}");
 }
