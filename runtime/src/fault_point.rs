@@ -1,6 +1,6 @@
 //! Named places in the code where a test ends or stops the process: at the worst moments, not at random ones.
 //!
-//! Without the feature `fault-points` there is nothing here: [`reached`] is empty and inlined. With it, two variables of the environment
+//! Without the feature `fault-points` there is nothing here: [`reached`] is empty and inlined. With it, three variables of the environment
 //! are read once: `TIDEGATE_FAULT_POINT=NAME[:VISIT]` kills the process at that visit (the first by default),
 //! `TIDEGATE_FAULT_STOP=NAME[:VISIT]` stops it as SIGSTOP does until somebody sends SIGCONT, and `TIDEGATE_FAULT_LOG=FILE` gets a line
 //! with the name of every point at its first visit, so that a test can prove that none was left out. Broken by a name that is not in
@@ -118,7 +118,7 @@ mod armed {
         assert!(POINTS.contains(&point), "there is no fault point `{point}`");
     }
 
-    /// SIGKILL: nothing of this process runs after it, no destructor and no handler: what a power cut or the kernel's own kill would leave.
+    /// Sends itself a signal. After SIGKILL nothing of this process runs, no destructor and no handler: what a power cut would leave.
     fn signal(name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &std::process::id().to_string()]).status();
         assert!(sent.is_ok(), "could not run `kill`: {sent:?}");
