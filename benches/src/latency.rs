@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
+use anyhow::{Result, anyhow};
 use tidegate_runtime::log::partition_for;
 
 use crate::cli::{Home, LatencyArgs};
 use crate::datum::{self, Form};
 use crate::input::{START_MS, WINDOW_MS, customer};
+use crate::kafka::batches::Batches;
 use crate::kafka::client;
 use crate::kafka::stream::{self, Flow, Written};
 use crate::kafka::{Entry, Field};
@@ -70,17 +68,14 @@ fn measure(
     field.empty_input()?;
     let mut started = field.start(peer, entry)?;
     let work = field.work;
-    let reader = client::consumer_with(
-        &field.cluster.brokers,
-        "bench",
-        true,
-        &[("fetch.wait.max.ms", ASK_AGAIN_MS), ("enable.partition.eof", "false")],
-    )?;
-    from_beginning(&reader, &started.output, flow.partitions)?;
+    let mut config = client::config(&field.cluster.brokers, "bench", true);
+    config.set("fetch.wait.max.ms", ASK_AGAIN_MS).set("enable.partition.eof", "false");
+    let partitions = 0..i32::try_from(flow.partitions)?;
+    let mut reader = Batches::start(&config, &started.output, partitions)?;
     let done = AtomicBool::new(false);
     let begun = Instant::now();
     let (written, seen, values) = std::thread::scope(|scope| {
-        let reading = scope.spawn(|| read(&reader, &work, peer.form(), &done));
+        let reading = scope.spawn(|| read(&mut reader, &work, peer.form(), &done));
         let writing = scope.spawn(|| stream::write(&field.cluster, flow));
         while !writing.is_finished() {
             progress.at(begun.elapsed().as_secs(), flow.length.as_secs());
@@ -105,22 +100,11 @@ fn measure(
     Ok(values)
 }
 
-fn from_beginning(reader: &BaseConsumer, topic: &str, partitions: u32) -> Result<()> {
-    let mut wanted = TopicPartitionList::new();
-    for number in 0..partitions {
-        wanted.add_partition_offset(topic, i32::try_from(number)?, Offset::Beginning)?;
-    }
-    reader.assign(&wanted).context("could not read the results")
-}
-
-fn read(reader: &BaseConsumer, work: &Work, form: Form, done: &AtomicBool) -> Result<Seen> {
+/// A record can be read when its batch has arrived: how long it takes to be understood is the reader's affair.
+fn read(reader: &mut Batches, work: &Work, form: Form, done: &AtomicBool) -> Result<Seen> {
     let mut seen = Seen::new();
     while !done.load(Ordering::Relaxed) {
-        let Some(message) = reader.poll(TOPIC_POLL) else { continue };
-        let message = message.context("could not read the results")?;
-        let now = Instant::now();
-        let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
-        seen.push((datum::decode(work, form, key, value), now));
+        reader.take(|arrived, key, value| seen.push((datum::decode(work, form, key, value), arrived)))?;
     }
     Ok(seen)
 }

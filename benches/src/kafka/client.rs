@@ -17,25 +17,17 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A consumer in the name of a group, without joining it.
 pub(crate) fn consumer(brokers: &str, group: &str, committed_only: bool) -> Result<BaseConsumer> {
-    consumer_with(brokers, group, committed_only, &[])
+    config(brokers, group, committed_only).create().context("could not make a Kafka client")
 }
 
-/// The same with properties of its own.
-pub(crate) fn consumer_with(
-    brokers: &str,
-    group: &str,
-    committed_only: bool,
-    properties: &[(&str, &str)],
-) -> Result<BaseConsumer> {
+/// What every reader starts from.
+pub(crate) fn config(brokers: &str, group: &str, committed_only: bool) -> ClientConfig {
     let isolation = if committed_only { "read_committed" } else { "read_uncommitted" };
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", group).set("client.id", "bench");
     config.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     config.set("isolation.level", isolation).set("fetch.queue.backoff.ms", "5");
-    for (name, value) in properties {
-        config.set(*name, *value);
-    }
-    config.create().context("could not make a Kafka client")
+    config
 }
 
 /// Where a topic's partitions end: the offsets that the next records take.

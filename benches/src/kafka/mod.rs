@@ -1,6 +1,7 @@
 //! Measuring on Kafka: each peer reads the input from the beginning under a name of its own until its committed offsets reach the
 //! end, and what it has written is compared with the recomputation.
 
+pub(crate) mod batches;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod fill;
