@@ -46,6 +46,11 @@ pub trait Processor: Send {
         let _ = context;
     }
 
+    /// True if [`Processor::before_commit`] forwards something.
+    fn holds_results(&self) -> bool {
+        false
+    }
+
     /// A commit is about to be made: forward what was held back to be coalesced (`--emit updates`).
     fn before_commit(&mut self, context: &mut Context<'_>) {
         let _ = context;

@@ -148,6 +148,12 @@ impl Task {
         self.dirty
     }
 
+    /// True if a commit of it shows something that is not in an [`Outgoing`] yet.
+    #[must_use]
+    pub fn holds_results(&self) -> bool {
+        self.dirty && self.parts.processor.holds_results()
+    }
+
     /// What it has written to its changelog since it was built, committed or not.
     #[must_use]
     pub fn changelog_bytes(&self) -> u64 {

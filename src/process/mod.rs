@@ -47,7 +47,7 @@ struct Common {
     /// When all inputs have been quiet for so long, let stream time follow the clock, so that the last windows close.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "until_end")]
     idle_close: Option<Duration>,
-    /// How often to commit while there is something to commit; on Kafka no less than 10ms.
+    /// How often results are committed and so become visible; on Kafka no less than 10ms.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "100ms")]
     commit_interval: Duration,
     /// How long a worker may be silent before its tasks are given to others [default: 6s].

@@ -29,6 +29,7 @@ mod shape;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -187,6 +188,8 @@ pub struct Subscription {
     pub session_timeout_ms: u64,
     /// The bound on fetched, unprocessed bytes over all partitions.
     pub buffer_bytes: usize,
+    /// How long few records may be kept waiting for more to come: a hint to a home where every fetch costs.
+    pub linger: Duration,
 }
 
 /// Offsets to commit with a transaction, in the name of a group.

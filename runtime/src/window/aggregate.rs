@@ -252,6 +252,10 @@ impl<R: Aggregation> Processor for WindowedAggregate<R> {
         }
     }
 
+    fn holds_results(&self) -> bool {
+        self.options.emit == Emit::Updates
+    }
+
     fn before_commit(&mut self, context: &mut Context<'_>) {
         if self.options.emit == Emit::Updates {
             let (rules, value) = (&mut self.rules, &mut self.value);

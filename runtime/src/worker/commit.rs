@@ -1,5 +1,7 @@
 //! The commit: one transaction for everything a step did, and the way back when it fails.
 
+use tokio::time::Instant;
+
 use super::Worker;
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
@@ -16,6 +18,14 @@ impl Worker<'_> {
     pub(super) fn send(&mut self) -> Result<()> {
         self.open_bytes += self.outgoing.size_bytes();
         self.producer.as_mut().ok_or_else(no_producer)?.send(&mut self.outgoing)
+    }
+
+    /// True if a commit shows something to somebody: a result, a dead letter, a late record. The changelog's blocks come only with the
+    /// commit itself.
+    pub(super) fn holds_results(&self) -> bool {
+        self.open_bytes > 0
+            || !self.outgoing.is_empty()
+            || self.tasks.values().any(|hosted| hosted.task.holds_results())
     }
 
     /// Commits what the tasks did since the last commit: outputs, changelog blocks, offsets. Does nothing when nothing happened.
@@ -65,6 +75,7 @@ impl Worker<'_> {
         self.meter.commit_ends(&outcome, &committed);
         let receipt = outcome?;
         fault_point::reached("after-commit");
+        self.committed_at = Instant::now();
         self.patience.succeeded();
         let mut superfluous = Vec::new();
         for number in committed {

@@ -49,8 +49,11 @@ pub struct WorkerOptions {
     pub instance: String,
     /// The number of this worker in its process.
     pub worker: u32,
-    /// How often a commit is made while there is something to commit. After one that takes long, half of this passes before the next.
+    /// How often results are committed, and so shown. After a commit that takes long, half of this passes before the next.
     pub commit_interval: Duration,
+    /// How often progress is committed that shows nothing to anybody, state and offsets; never more often than results. Each commit costs
+    /// half a dozen requests and writes to the changelog what has changed, once.
+    pub progress_interval: Duration,
     /// How long this worker may be silent before its tasks are given to others.
     pub session_timeout: Duration,
     /// The bound on fetched, unprocessed bytes.
@@ -75,6 +78,7 @@ impl Default for WorkerOptions {
             instance: "0".to_owned(),
             worker: 0,
             commit_interval: Duration::from_millis(100),
+            progress_interval: Duration::from_millis(100),
             session_timeout: Duration::from_secs(6),
             // Enough to keep fetching while a commit is on its way; small beside everything else in the process.
             buffer_bytes: 8 << 20,
@@ -175,6 +179,7 @@ struct Worker<'a> {
     outgoing: Outgoing,
     /// Bytes sent since the last commit.
     open_bytes: usize,
+    committed_at: Instant,
     tasks: BTreeMap<u32, Hosted>,
     /// Chunks with a schema id that the registry could not be asked for yet, and those that came behind them. Bounded by the
     /// credits they hold.
@@ -200,6 +205,8 @@ impl<'a> Worker<'a> {
             topics: grouped.map(|source| source.topic.clone()).collect(),
             session_timeout_ms: options.session_timeout.as_millis().try_into().unwrap_or(u64::MAX),
             buffer_bytes: options.buffer_bytes,
+            // Whatever comes waits for the next commit; a part of that wait may as well be spent at the broker.
+            linger: options.commit_interval / 4,
         })?;
         fault_point::reached("joined-before-producer-opened");
         // Behind the join: a former self that is fenced by this looks into the group for whoever took its place, and must find us there,
@@ -233,6 +240,7 @@ impl<'a> Worker<'a> {
             ticks: IntervalStream::new(ticks),
             outgoing: Outgoing::default(),
             open_bytes: 0,
+            committed_at: Instant::now(),
             tasks: BTreeMap::new(),
             parked: VecDeque::new(),
             others: bounded::Others::default(),
@@ -308,7 +316,11 @@ impl<'a> Worker<'a> {
         self.advance_idle_tasks();
         self.take_parked()?;
         self.process()?;
-        self.commit()?;
+        // For mere progress this tick is as good as any, as long as the next is not too late.
+        let next_tick = self.committed_at.elapsed() + self.options.commit_interval;
+        if self.holds_results() || next_tick > self.options.progress_interval {
+            self.commit()?;
+        }
         // A long commit is not followed by the next at once, as an overdue tick would have it: what came in meanwhile would miss that one and
         // then wait for it. And a Kafka that still writes the markers of one transaction keeps the next waiting, 20 ms at a time.
         let rest = self.options.commit_interval / 2;

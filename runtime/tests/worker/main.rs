@@ -4,6 +4,7 @@
 //! - `faulty`: a log that fails on demand.
 //! - `ingesting`: writing a sequence once, and stopping it.
 //! - `lives`: ends, restarts, several workers, takeovers.
+//! - `progress`: commits that show nothing can wait.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
 //! - `regressions`: faults that were found and mended.
 //! - `sessions`: passing faults that end a session and never the worker.
@@ -18,6 +19,7 @@ mod faults;
 mod faulty;
 mod ingesting;
 mod lives;
+mod progress;
 mod refusals;
 mod regressions;
 mod sessions;

@@ -26,7 +26,8 @@ pub(super) fn subscribe(
         common_partitions(&subscription.topics, |name| Ok(admin.topic(name)?.map(|topic| topic.partitions)))?;
     let bell = Arc::new(Bell::default());
     let fetched = partitions as usize * subscription.topics.len();
-    let fetcher = Fetcher::new(connection, admin, &bell, subscription.buffer_bytes, fetched)?;
+    let fetcher =
+        Fetcher::new(connection, admin, &bell, subscription.buffer_bytes, fetched, subscription.linger)?;
     let member = Member::join(connection, subscription, &bell)?;
     pump::start(KafkaFeed { bell: bell.clone(), fetcher, member: Some(member) }, bell, None)
 }
@@ -34,7 +35,7 @@ pub(super) fn subscribe(
 /// A consumer outside of any group.
 pub(super) fn reader(connection: &Connection, admin: &Arc<Admin>, buffer_bytes: usize) -> Result<Consumer> {
     let bell = Arc::new(Bell::default());
-    let fetcher = Fetcher::new(connection, admin, &bell, buffer_bytes, READER_PARTITIONS)?;
+    let fetcher = Fetcher::new(connection, admin, &bell, buffer_bytes, READER_PARTITIONS, Duration::ZERO)?;
     pump::start(KafkaFeed { bell: bell.clone(), fetcher, member: None }, bell, None)
 }
 

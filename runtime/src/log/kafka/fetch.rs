@@ -32,6 +32,10 @@ const SHARE_MIN_BYTES: usize = 16 << 10;
 const SHARE_MAX_BYTES: usize = 64 << 10;
 /// Fetching pauses while so many are queued: few enough that small records stay within the buffer, too.
 const BYTES_PER_MESSAGE: usize = 256;
+/// How long a broker that has nothing new is waited for before it is asked again. Its answer without records tells the end of a partition.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// A broker that is to gather is asked again after this at the least: an idle topic costs two hundred questions a second then.
+const LINGER_MIN: Duration = Duration::from_millis(5);
 /// How often a partition that stands at its end is asked for its high watermark, which is a look into memory.
 const GLANCE: Duration = Duration::from_millis(100);
 /// How long a partition whose brokers are out of reach is left alone: each question blocks this thread for some seconds.
@@ -81,16 +85,22 @@ struct Reading {
 }
 
 impl Fetcher {
-    /// At most `buffer_bytes` are fetched ahead over `partitions` partitions.
+    /// At most `buffer_bytes` are fetched ahead over `partitions` partitions. With a `linger`, the broker gathers what it has little of for
+    /// so long: an answer costs the client and the broker as much as some hundred records, however few are in it.
     pub(super) fn new(
         connection: &Connection,
         admin: &Arc<Admin>,
         bell: &Arc<Bell>,
         buffer_bytes: usize,
         partitions: usize,
+        linger: Duration,
     ) -> Result<Fetcher> {
         // Half is in librdkafka's queues, and half in the chunks that are under way.
         let share = (buffer_bytes / (2 * partitions.max(1))).clamp(SHARE_MIN_BYTES, SHARE_MAX_BYTES);
+        let (enough, wait) = match linger.is_zero() {
+            true => (1, IDLE_WAIT),
+            false => (share, linger.clamp(LINGER_MIN, IDLE_WAIT)),
+        };
         let mut config = connection.client();
         config
             .set("isolation.level", "read_committed")
@@ -109,8 +119,8 @@ impl Fetcher {
             .set("fetch.message.max.bytes", share.to_string())
             // With small queues, a second of waiting for room is what a reader would spend most of its time with.
             .set("fetch.queue.backoff.ms", "2")
-            // The end of a partition is told by an answer without records: this is how long it takes, and how often an idle broker is asked.
-            .set("fetch.wait.max.ms", "50");
+            .set("fetch.min.bytes", enough.to_string())
+            .set("fetch.wait.max.ms", wait.as_millis().to_string());
         let client = config.create_with_context(Silent);
         let client: BaseConsumer<Silent> =
             client.map_err(|cause| fault::named("could not make a client to read with", cause))?;

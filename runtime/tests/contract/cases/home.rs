@@ -212,6 +212,7 @@ pub(crate) fn subscription(
         topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
         session_timeout_ms,
         buffer_bytes: 1 << 20,
+        linger: Duration::ZERO,
     }
 }
 
