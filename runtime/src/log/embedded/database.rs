@@ -18,9 +18,12 @@ const APPLICATION_ID: i32 = 0x5447_6c67;
 const FORMAT: i32 = 1;
 /// Nobody of ours holds SQLite's lock for longer than a commit and a checkpoint; a tool opened on the file may.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Every page costs a write into the write-ahead log, one into the file and one read. Twice SQLite's usual size takes a quarter off the CPU
+/// of appending and a tenth off that of reading; a small commit writes 1.4 times the bytes for it, and at four times the size twice as many.
+const PAGE_BYTES: u32 = 8 << 10;
 /// About 16 MB of write-ahead log between checkpoints: long enough to write a page changed often only once, short enough
 /// to keep a checkpoint below a tenth of a second.
-const CHECKPOINT_PAGES: u32 = 4_000;
+const CHECKPOINT_PAGES: u32 = 2_000;
 /// The write-ahead log is cut back to this after a long reader had let it grow.
 const WAL_LIMIT_BYTES: u32 = 64 << 20;
 /// Room for every statement this home has, so that none is compiled twice.
@@ -89,6 +92,8 @@ fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
 }
 
 fn create(connection: &mut Connection, file: &Path) -> Outcome<()> {
+    // Only while the file is empty.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(Error::Refused {
@@ -109,5 +114,19 @@ fn foreign(file: &Path) -> Error {
     Error::Refused {
         what: format!("`{}` was not made by tidegate", file.display()),
         remedy: "name another directory with --data".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The setting is ignored in silence once anything stands in the file.
+    #[test]
+    fn a_new_file_has_pages_of_the_size_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = open_or_create(&directory.path().join("log.sqlite3")).unwrap();
+        let size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+        assert_eq!(size, PAGE_BYTES);
     }
 }
