@@ -41,6 +41,11 @@ pub(crate) fn of_group(group: u32) -> Result<Cost> {
     Ok(sum)
 }
 
+/// The most memory a process has had resident; nothing once it has ended.
+pub(crate) fn peak_of(process: u32) -> Result<u64> {
+    fs::read_to_string(format!("/proc/{process}/status")).ok().map_or(Ok(0), |text| peak_kib(&text))
+}
+
 /// What `/proc/PID/stat` says.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {

@@ -22,6 +22,8 @@ const KILL_GROUP: &str = "[ -z \"$told\" ] || kill -KILL \"-$told\"";
 /// How long a process may take to end after SIGTERM.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
+/// How often the memory of a process is looked at that ends by itself: what it takes in its last moment is missed.
+const GLANCE: Duration = Duration::from_millis(2);
 /// How much of what a failed process said is shown.
 const LAST_LINES: usize = 8;
 
@@ -132,7 +134,7 @@ impl Process {
         Ok(ended.is_some() && !left)
     }
 
-    /// Waits for its end; tells what it has cost. Its children's costs are in it if it has waited for them.
+    /// Waits for its end; tells what it has cost. Its children's processor time is in it if it has waited for them; their memory is not.
     pub(crate) fn finish(mut self) -> Result<Vec<(Metric, u64)>> {
         let (status, cost) = wait(self.child.id())?;
         let values = self.values_of(cost)?;
@@ -172,26 +174,28 @@ impl Drop for Process {
     }
 }
 
-/// Waits for a child of ours that nobody has waited for.
+/// Waits for a child of ours that nobody has waited for. Its memory is watched while it runs: the account of an ended process begins with
+/// what its parent had when it started it, and the harness may hold millions of results.
 fn wait(child: u32) -> Result<(ExitStatus, Cost)> {
     let pid = libc::pid_t::try_from(child)?;
-    let mut status = 0;
+    let (mut status, mut peak_kib) = (0, 0);
     // SAFETY: numbers alone; zeros are a value of it.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
+        peak_kib = cost::peak_of(child)?.max(peak_kib);
         // SAFETY: both places live through the call, which writes them.
-        let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
-        if waited == pid {
-            break;
-        }
-        let error = std::io::Error::last_os_error();
-        if error.kind() != std::io::ErrorKind::Interrupted {
-            return Err(error).context("could not wait for the measured process");
+        match unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) } {
+            0 => std::thread::sleep(GLANCE),
+            waited if waited == pid => break,
+            _ => {
+                let error = std::io::Error::last_os_error();
+                return Err(error).context("could not wait for the measured process");
+            }
         }
     }
     let ms = |time: libc::timeval| (time.tv_sec * 1_000 + time.tv_usec / 1_000).unsigned_abs();
     let cpu_ms = ms(usage.ru_utime) + ms(usage.ru_stime);
-    Ok((ExitStatus::from_raw(status), Cost { cpu_ms, peak_kib: usage.ru_maxrss.unsigned_abs() }))
+    Ok((ExitStatus::from_raw(status), Cost { cpu_ms, peak_kib }))
 }
 
 #[cfg(test)]
@@ -227,6 +231,17 @@ mod tests {
         let failed = Process::start(shell("echo first; echo the reason >&2; exit 7"), &said).unwrap();
         let text = failed.finish().unwrap_err().to_string();
         assert!(text.contains("7") && text.contains("first\n  the reason"), "{text}");
+    }
+
+    #[test]
+    fn memory_of_the_harness_is_nobody_elses() {
+        let place = tempfile::tempdir().unwrap();
+        let held = std::hint::black_box(vec![1_u8; 128 << 20]);
+        let values =
+            Process::start(shell("sleep 0.05"), &place.path().join("said")).unwrap().finish().unwrap();
+        let peak = values.iter().find(|(metric, _)| *metric == Metric::PeakKib).unwrap().1;
+        assert!(peak > 100 && peak < 64 << 10, "{peak} KiB");
+        assert_eq!(held.len(), 128 << 20);
     }
 
     #[test]
