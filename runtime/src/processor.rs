@@ -46,7 +46,8 @@ pub trait Processor: Send {
         let _ = context;
     }
 
-    /// True if [`Processor::before_commit`] forwards something.
+    /// True if [`Processor::before_commit`] would forward something. If it is never said, what that forwards is shown all the same, as late
+    /// as mere progress is committed.
     fn holds_results(&self) -> bool {
         false
     }

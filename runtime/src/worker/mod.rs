@@ -179,6 +179,7 @@ struct Worker<'a> {
     outgoing: Outgoing,
     /// Bytes sent since the last commit.
     open_bytes: usize,
+    /// When the last commit was made; the session's start before the first.
     committed_at: Instant,
     tasks: BTreeMap<u32, Hosted>,
     /// Chunks with a schema id that the registry could not be asked for yet, and those that came behind them. Bounded by the
