@@ -1,6 +1,7 @@
 //! What a process costs, as the kernel counts it: processor time of all threads, and the most memory it has had resident.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -33,7 +34,7 @@ pub(crate) fn of_group(group: u32) -> Result<Cost> {
         }
         members += 1;
         sum.cpu_ms += stat.ticks * MS_PER_TICK;
-        sum.peak_kib += fs::read_to_string(path.join("status")).ok().map_or(Ok(0), |text| peak_kib(&text))?;
+        sum.peak_kib += peak_in(&path)?;
     }
     if members == 0 {
         bail!("process group {group} has ended");
@@ -43,7 +44,11 @@ pub(crate) fn of_group(group: u32) -> Result<Cost> {
 
 /// The most memory a process has had resident; nothing once it has ended.
 pub(crate) fn peak_of(process: u32) -> Result<u64> {
-    fs::read_to_string(format!("/proc/{process}/status")).ok().map_or(Ok(0), |text| peak_kib(&text))
+    peak_in(Path::new(&format!("/proc/{process}")))
+}
+
+fn peak_in(folder: &Path) -> Result<u64> {
+    fs::read_to_string(folder.join("status")).ok().map_or(Ok(0), |text| peak_kib(&text))
 }
 
 /// What `/proc/PID/stat` says.

@@ -257,7 +257,7 @@ impl<R: Aggregation> Processor for WindowedAggregate<R> {
     }
 
     fn before_commit(&mut self, context: &mut Context<'_>) {
-        if self.options.emit == Emit::Updates {
+        if self.holds_results() {
             let (rules, value) = (&mut self.rules, &mut self.value);
             self.store.take_updates(|window, key, accumulator| {
                 forward(rules, window, key, accumulator, value, context);
