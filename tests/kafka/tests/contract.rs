@@ -15,7 +15,7 @@ use tidegate_runtime::log::kafka::{Connection, KafkaLog, RegistryConnection};
 
 use cases::child::play;
 use cases::contract;
-use cases::home::{Home, signal};
+use cases::home::{Home, Worker, settle, signal};
 
 const CLUSTER: &str = "KAFKA_CONTRACT_CLUSTER";
 const ROLE: &str = "KAFKA_CONTRACT_ROLE";
@@ -86,3 +86,18 @@ fn child() {
 }
 
 contract!(crate::empty);
+
+/// What librdkafka has to say comes through the queue the rebalances come through; an outage fills it with lost connections.
+#[test]
+fn a_member_whose_client_has_much_to_say_hears_of_its_partitions_at_once() {
+    let kafka = empty();
+    cases::home::topic(&*kafka.open(), "t", 4);
+    let mut connection = connection(kafka.world.brokers(), &kafka.world.cluster.registry);
+    connection.properties.insert("statistics.interval.ms".to_owned(), "1".to_owned());
+    let log = KafkaLog::open(connection).unwrap();
+    let join = |member| Worker::join(&log, "g", member, &["t"], kafka.session_timeout_ms());
+    let mut workers = vec![join("m1")];
+    settle(&mut workers, |workers| workers[0].owned.len() == 4);
+    workers.push(join("m2"));
+    settle(&mut workers, |workers| workers.iter().all(|worker| worker.owned.len() == 2));
+}

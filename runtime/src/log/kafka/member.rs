@@ -11,7 +11,7 @@
 //! What breaks it: a worker that never gives back. The group waits for `max.poll.interval.ms`, then goes on without it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,10 +62,12 @@ pub(super) struct Member {
     untold: Option<Instant>,
 }
 
-/// What librdkafka's rebalance callback leaves for the thread that polls.
+/// What librdkafka's callbacks leave for the thread that polls.
 #[derive(Default)]
 struct Rebalances {
     changes: Mutex<VecDeque<Rebalanced>>,
+    /// How often any of them was called.
+    called: AtomicUsize,
     /// Leaving: nothing is asked back from the worker any more.
     leaving: AtomicBool,
 }
@@ -211,15 +213,17 @@ impl Member {
         self.client.context().unassign(&self.client, &as_list(&revoked));
     }
 
+    /// Serves everything that waits. The bell rings only for a queue that was empty: what is left in it is served as late as if nobody had
+    /// rung, and behind an outage whose every failed connection is a line in the queue, a rebalance waited for a minute.
     fn serve(&self) -> Result<()> {
         loop {
-            let before = self.client.context().changes().len();
+            let before = self.client.context().called();
             match self.client.poll(Duration::ZERO) {
                 Some(Err(error)) => self.judge(error)?,
                 // Paused partitions have no records; one that slipped through is fetched again by another client.
                 Some(Ok(_)) => {}
-                // One call serves one rebalance, and there may be another behind it.
-                None if self.client.context().changes().len() == before => return Ok(()),
+                // One call makes at most one callback, and says the same whether it has or the queue is empty.
+                None if self.client.context().called() == before => return Ok(()),
                 None => {}
             }
         }
@@ -310,6 +314,14 @@ fn is_introduced(client: &BaseConsumer<Rebalances>) -> bool {
 }
 
 impl Rebalances {
+    fn called(&self) -> usize {
+        self.called.load(Ordering::Relaxed)
+    }
+
+    fn note_call(&self) {
+        self.called.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn changes(&self) -> MutexGuard<'_, VecDeque<Rebalanced>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -325,13 +337,19 @@ impl Rebalances {
 }
 
 impl ClientContext for Rebalances {
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
+    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {
+        self.note_call();
+    }
     fn error(&self, _: KafkaError, _: &str) {}
+    fn stats_raw(&self, _: &[u8]) {
+        self.note_call();
+    }
 }
 
 impl ConsumerContext for Rebalances {
     /// Called from within `poll`. Never waits: a revocation is answered later, when the worker has given back.
     fn rebalance(&self, client: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        self.note_call();
         let partitions = from_list(list);
         if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // Paused before it is assigned, and at an offset that nobody must be asked for: this client fetches nothing.
