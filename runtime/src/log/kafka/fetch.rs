@@ -22,9 +22,9 @@ use crate::log::{Chunk, Credits, Offset, Records, TopicPartition};
 
 /// One chunk being processed, one waiting: enough to keep both halves busy.
 const CREDITS: usize = 2;
-/// A chunk's length: past it, a longer batch saves nothing and only makes a step longer.
-const BATCH_MESSAGES: usize = 1_000;
-/// Below this, asking the broker costs more than what it answers.
+/// A chunk's length: past it, a longer one saves nothing and only makes a step longer.
+const CHUNK_MESSAGES: usize = 1_000;
+/// Below this, asking the broker costs more than what it answers, and a chunk more than what is in it.
 const SHARE_MIN_BYTES: usize = 16 << 10;
 /// More saves nothing: over 5 million small records, a sixteenth of what librdkafka asks for by default costs the same. Each record takes
 /// half a kilobyte in its queues besides its own bytes, and a compressed batch is unpacked whole, so that what is asked for here is
@@ -64,6 +64,7 @@ pub(super) struct Silent;
 impl ClientContext for Silent {
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
     fn error(&self, _: KafkaError, _: &str) {}
+    fn stats_raw(&self, _: &[u8]) {}
 }
 impl ConsumerContext for Silent {}
 
@@ -96,7 +97,9 @@ impl Fetcher {
         linger: Duration,
     ) -> Result<Fetcher> {
         // Half is in librdkafka's queues, and half in the chunks that are under way.
-        let share = (buffer_bytes / (2 * partitions.max(1))).clamp(SHARE_MIN_BYTES, SHARE_MAX_BYTES);
+        let half = buffer_bytes / (2 * partitions.max(1));
+        let share = half.clamp(SHARE_MIN_BYTES, SHARE_MAX_BYTES);
+        let chunk_bytes = (half / CREDITS).max(SHARE_MIN_BYTES);
         let (enough, wait) = match linger.is_zero() {
             true => (1, IDLE_WAIT),
             false => (share, linger.clamp(LINGER_MIN, IDLE_WAIT)),
@@ -129,7 +132,7 @@ impl Fetcher {
             client,
             admin: admin.clone(),
             bell: bell.clone(),
-            batch: MessageBatch::new(BATCH_MESSAGES),
+            batch: MessageBatch::new(CHUNK_MESSAGES, chunk_bytes),
             credits: HashMap::new(),
             turn: 0,
             glanced: Instant::now(),

@@ -34,6 +34,15 @@ pub(super) enum Fetched<'m> {
     Fault(RDKafkaErrorCode, String),
 }
 
+impl Fetched<'_> {
+    /// How much of a chunk it fills.
+    fn size_bytes(&self) -> usize {
+        let Fetched::Record(record) = self else { return 0 };
+        let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers
+    }
+}
+
 /// A record in librdkafka's memory.
 #[derive(Debug)]
 pub(super) struct FetchedRecord<'m> {
@@ -51,6 +60,8 @@ pub(super) struct PartitionQueue {
     topic: NonNull<sys::rd_kafka_topic_t>,
     partition: i32,
     queue: NonNull<sys::rd_kafka_queue_t>,
+    /// The largest of what was taken last: as large may the next be.
+    largest_bytes: usize,
     /// librdkafka holds a pointer to it until the queue is destroyed.
     alarm: Box<Alarm>,
 }
@@ -84,7 +95,8 @@ impl PartitionQueue {
         let queue = queue.ok_or_else(|| Error::Defect("librdkafka made no queue".into()))?;
         let alarm = Box::new(Alarm { bell: bell.clone(), filled: AtomicBool::new(false) });
         let number = i32::try_from(partition.partition).unwrap_or(i32::MAX);
-        let started = PartitionQueue { client, name, topic, partition: number, queue, alarm };
+        let largest_bytes = usize::MAX;
+        let started = PartitionQueue { client, name, topic, partition: number, queue, largest_bytes, alarm };
         let alarm: *const Alarm = &raw const *started.alarm;
         // SAFETY: the alarm's box outlives the queue (see `drop`), and only shared references to it are made.
         unsafe {
@@ -99,29 +111,45 @@ impl PartitionQueue {
         Ok(started)
     }
 
-    /// Hands out what there is, at most as much as `batch` is long, and waits for nothing.
+    /// Hands out what there is, at most as much as fits into `batch`, and waits for nothing. A first message always fits, and one that is
+    /// much larger than all before it may be handed out although it does not.
     pub(super) fn take(&mut self, batch: &mut MessageBatch, mut each: impl FnMut(Fetched<'_>)) {
         // Cleared before the look, so that what comes in after it is not missed.
         if !self.alarm.filled.swap(false, Ordering::AcqRel) {
             return;
         }
-        let messages = &mut batch.messages;
-        // SAFETY: the buffer has room for as many pointers as are asked for.
-        let count = unsafe {
-            sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), messages.len())
-        };
-        let count = usize::try_from(count).unwrap_or_default();
-        if count == messages.len() {
-            self.alarm.filled.store(true, Ordering::Release);
-        }
-        for message in &mut messages[..count] {
-            let message = std::mem::replace(message, ptr::null_mut());
-            // SAFETY: librdkafka has handed over `count` messages, each ours until it is destroyed, once, here.
-            unsafe {
-                each(read(message));
-                sys::rd_kafka_message_destroy(message);
+        let (mut messages_left, mut bytes_left, mut largest_bytes) = (batch.messages, batch.bytes, 0);
+        while messages_left > 0 && bytes_left > 0 {
+            // What is asked for is handed over, whatever its size: so much as is likely to fit.
+            let fitting = bytes_left / self.largest_bytes.max(1);
+            let asked = fitting.clamp(1, batch.room.len().min(messages_left));
+            let room = &mut batch.room[..asked];
+            // SAFETY: there is room for as many pointers as are asked for.
+            let count = unsafe {
+                sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, room.as_mut_ptr(), asked)
+            };
+            let count = usize::try_from(count).unwrap_or_default();
+            for message in &mut room[..count] {
+                let message = std::mem::replace(message, ptr::null_mut());
+                // SAFETY: librdkafka has handed over `count` messages, each ours until it is destroyed, once, here.
+                unsafe {
+                    let fetched = read(message);
+                    let size_bytes = fetched.size_bytes();
+                    bytes_left = bytes_left.saturating_sub(size_bytes);
+                    largest_bytes = largest_bytes.max(size_bytes);
+                    each(fetched);
+                    sys::rd_kafka_message_destroy(message);
+                }
             }
+            if largest_bytes > 0 {
+                self.largest_bytes = largest_bytes;
+            }
+            if count < asked {
+                return;
+            }
+            messages_left -= count;
         }
+        self.alarm.filled.store(true, Ordering::Release);
     }
 
     /// True if `take` has something to look at.
@@ -160,17 +188,23 @@ impl Drop for PartitionQueue {
     }
 }
 
-/// Room for the messages of one batch, used again and again.
+/// How many messages are asked for at once: with more, asking costs no less each.
+const ROOM: usize = 64;
+
+/// How much is taken at a time, and the room for it, used again and again.
 pub(super) struct MessageBatch {
-    messages: Vec<*mut sys::rd_kafka_message_t>,
+    messages: usize,
+    bytes: usize,
+    room: [*mut sys::rd_kafka_message_t; ROOM],
 }
 
 // SAFETY: between two calls it holds no message.
 unsafe impl Send for MessageBatch {}
 
 impl MessageBatch {
-    pub(super) fn new(messages: usize) -> MessageBatch {
-        MessageBatch { messages: vec![ptr::null_mut(); messages] }
+    /// At most `messages`, and no more once they fill `bytes`.
+    pub(super) fn new(messages: usize, bytes: usize) -> MessageBatch {
+        MessageBatch { messages, bytes, room: [ptr::null_mut(); ROOM] }
     }
 }
 

@@ -47,7 +47,7 @@ fn fill(home: &dyn Home, partitions: u32, batches: i64) {
 pub(crate) fn what_is_not_taken_does_not_pile_up(home: &dyn Home) {
     fill(home, 4, 20);
     let log = home.open();
-    let buffer_bytes = 4 << 20;
+    let buffer_bytes = 3 << 20;
     let mut worker = Worker::new(log.reader(buffer_bytes).unwrap());
     for partition in 0..4 {
         worker.consumer.seek(at("t", partition), Offset(0));
