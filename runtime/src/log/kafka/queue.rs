@@ -118,11 +118,11 @@ impl PartitionQueue {
         if !self.alarm.filled.swap(false, Ordering::AcqRel) {
             return;
         }
-        let (mut messages_left, mut bytes_left, mut largest_bytes) = (batch.messages, batch.bytes, 0);
+        let (mut messages_left, mut bytes_left, mut largest_bytes) = (batch.room.len(), batch.bytes, 0);
         while messages_left > 0 && bytes_left > 0 {
             // What is asked for is handed over, whatever its size: so much as is likely to fit.
             let fitting = bytes_left / self.largest_bytes.max(1);
-            let asked = fitting.clamp(1, batch.room.len().min(messages_left));
+            let asked = fitting.clamp(1, messages_left);
             let room = &mut batch.room[..asked];
             // SAFETY: there is room for as many pointers as are asked for.
             let count = unsafe {
@@ -188,14 +188,10 @@ impl Drop for PartitionQueue {
     }
 }
 
-/// How many messages are asked for at once: with more, asking costs no less each.
-const ROOM: usize = 64;
-
 /// How much is taken at a time, and the room for it, used again and again.
 pub(super) struct MessageBatch {
-    messages: usize,
+    room: Vec<*mut sys::rd_kafka_message_t>,
     bytes: usize,
-    room: [*mut sys::rd_kafka_message_t; ROOM],
 }
 
 // SAFETY: between two calls it holds no message.
@@ -204,7 +200,7 @@ unsafe impl Send for MessageBatch {}
 impl MessageBatch {
     /// At most `messages`, and no more once they fill `bytes`.
     pub(super) fn new(messages: usize, bytes: usize) -> MessageBatch {
-        MessageBatch { messages, bytes, room: [ptr::null_mut(); ROOM] }
+        MessageBatch { room: vec![ptr::null_mut(); messages], bytes }
     }
 }
 
