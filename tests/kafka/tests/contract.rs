@@ -93,7 +93,7 @@ fn a_member_whose_client_has_much_to_say_hears_of_its_partitions_at_once() {
     let kafka = empty();
     cases::home::topic(&*kafka.open(), "t", 4);
     let mut connection = connection(kafka.world.brokers(), &kafka.world.cluster.registry);
-    connection.properties.insert("statistics.interval.ms".to_owned(), "1".to_owned());
+    connection.properties.insert("statistics.interval.ms".to_owned(), "10".to_owned());
     let log = KafkaLog::open(connection).unwrap();
     let join = |member| Worker::join(&log, "g", member, &["t"], kafka.session_timeout_ms());
     let mut workers = vec![join("m1")];
