@@ -16,6 +16,7 @@ use super::admin::Admin;
 use super::connection::Connection;
 use super::fault;
 use super::queue::{Fetched, MessageBatch, PartitionQueue};
+use super::serving::{Calls, Counted, serve};
 use crate::error::{Error, Reaction, Result};
 use crate::log::bell::Bell;
 use crate::log::{Chunk, Credits, Offset, Records, TopicPartition};
@@ -59,13 +60,27 @@ pub(super) struct Fetcher {
 }
 
 /// librdkafka's own lines are not for users: what matters comes as an error of a call or of a queue.
-pub(super) struct Silent;
+#[derive(Default)]
+pub(super) struct Silent {
+    calls: Calls,
+}
 
 impl ClientContext for Silent {
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
+    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {
+        self.calls.note();
+    }
     fn error(&self, _: KafkaError, _: &str) {}
-    fn stats_raw(&self, _: &[u8]) {}
+    fn stats_raw(&self, _: &[u8]) {
+        self.calls.note();
+    }
 }
+
+impl Counted for Silent {
+    fn calls(&self) -> &Calls {
+        &self.calls
+    }
+}
+
 impl ConsumerContext for Silent {}
 
 /// One partition being read.
@@ -104,7 +119,18 @@ impl Fetcher {
             true => (1, IDLE_WAIT),
             false => (share, linger.clamp(LINGER_MIN, IDLE_WAIT)),
         };
-        let mut config = connection.client();
+        let mut config = connection.client_with(&[
+            // A flipped bit is an error, never a record.
+            ("check.crcs", "true"),
+            // These count per partition here, since each has a queue of its own.
+            ("queued.max.messages.kbytes", &(share / 1024).to_string()),
+            ("queued.min.messages", &(share / BYTES_PER_MESSAGE).max(1).to_string()),
+            ("fetch.message.max.bytes", &share.to_string()),
+            // With small queues, a second of waiting for room is what a reader would spend most of its time with.
+            ("fetch.queue.backoff.ms", "2"),
+            ("fetch.min.bytes", &enough.to_string()),
+            ("fetch.wait.max.ms", &wait.as_millis().to_string()),
+        ]);
         config
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
@@ -113,18 +139,8 @@ impl Fetcher {
             .set("enable.partition.eof", "true")
             // A position that is gone is judged here (trimmed, or past the end), never replaced in silence.
             .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            // A flipped bit is an error, never a record.
-            .set("check.crcs", "true")
-            // These count per partition here, since each has a queue of its own.
-            .set("queued.max.messages.kbytes", (share / 1024).to_string())
-            .set("queued.min.messages", (share / BYTES_PER_MESSAGE).max(1).to_string())
-            .set("fetch.message.max.bytes", share.to_string())
-            // With small queues, a second of waiting for room is what a reader would spend most of its time with.
-            .set("fetch.queue.backoff.ms", "2")
-            .set("fetch.min.bytes", enough.to_string())
-            .set("fetch.wait.max.ms", wait.as_millis().to_string());
-        let client = config.create_with_context(Silent);
+            .set("allow.auto.create.topics", "false");
+        let client = config.create_with_context(Silent::default());
         let client: BaseConsumer<Silent> =
             client.map_err(|cause| fault::named("could not make a client to read with", cause))?;
         Ok(Fetcher {
@@ -192,12 +208,12 @@ impl Fetcher {
 
     /// Errors that belong to no partition: brokers that come and go are librdkafka's business, a broken client is ours.
     fn serve_events(&self) -> Result<()> {
-        while let Some(event) = self.client.poll(Duration::ZERO) {
-            if let Err(cause @ KafkaError::MessageConsumptionFatal(_)) = event {
-                return Err(fault::named("could not read from the brokers", cause));
+        serve(&self.client, |error| match error {
+            cause @ KafkaError::MessageConsumptionFatal(_) => {
+                Err(fault::named("could not read from the brokers", cause))
             }
-        }
-        Ok(())
+            _ => Ok(()),
+        })
     }
 }
 

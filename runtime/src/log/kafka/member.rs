@@ -11,7 +11,7 @@
 //! What breaks it: a worker that never gives back. The group waits for `max.poll.interval.ms`, then goes on without it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use rdkafka::{Offset as Position, TopicPartitionList};
 use super::connection::Connection;
 use super::fault;
 use super::proof::{NativeMetadata, Proof};
+use super::serving::{Calls, Counted, serve};
 use crate::error::{Error, Result};
 use crate::log::bell::Bell;
 use crate::log::{Event, Membership, Notice, Offset, Subscription, TopicPartition};
@@ -66,8 +67,7 @@ pub(super) struct Member {
 #[derive(Default)]
 struct Rebalances {
     changes: Mutex<VecDeque<Rebalanced>>,
-    /// How often any of them was called.
-    called: AtomicUsize,
+    calls: Calls,
     /// Leaving: nothing is asked back from the worker any more.
     leaving: AtomicBool,
 }
@@ -115,7 +115,7 @@ impl Member {
 
     /// Serves the group: what has changed goes behind `notices`.
     pub(super) fn tend(&mut self, notices: &mut VecDeque<Notice>) -> Result<()> {
-        let served = self.serve();
+        let served = serve(&self.client, |error| self.judge(error));
         let changes: Vec<Rebalanced> = self.client.context().changes().drain(..).collect();
         for change in changes {
             match change {
@@ -213,22 +213,6 @@ impl Member {
         self.client.context().unassign(&self.client, &as_list(&revoked));
     }
 
-    /// Serves everything that waits. The bell rings only for a queue that was empty: what is left in it is served as late as if nobody had
-    /// rung, and behind an outage whose every failed connection is a line in the queue, a rebalance waited for a minute.
-    fn serve(&self) -> Result<()> {
-        loop {
-            let before = self.client.context().called();
-            match self.client.poll(Duration::ZERO) {
-                Some(Err(error)) => self.judge(error)?,
-                // Paused partitions have no records; one that slipped through is fetched again by another client.
-                Some(Ok(_)) => {}
-                // One call makes at most one callback, and says the same whether it has or the queue is empty.
-                None if self.client.context().called() == before => return Ok(()),
-                None => {}
-            }
-        }
-    }
-
     fn judge(&self, error: KafkaError) -> Result<()> {
         let Subscription { group, member, .. } = &self.subscription;
         let code = error.rdkafka_error_code();
@@ -314,14 +298,6 @@ fn is_introduced(client: &BaseConsumer<Rebalances>) -> bool {
 }
 
 impl Rebalances {
-    fn called(&self) -> usize {
-        self.called.load(Ordering::Relaxed)
-    }
-
-    fn note_call(&self) {
-        self.called.fetch_add(1, Ordering::Relaxed);
-    }
-
     fn changes(&self) -> MutexGuard<'_, VecDeque<Rebalanced>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -338,18 +314,24 @@ impl Rebalances {
 
 impl ClientContext for Rebalances {
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {
-        self.note_call();
+        self.calls.note();
     }
     fn error(&self, _: KafkaError, _: &str) {}
     fn stats_raw(&self, _: &[u8]) {
-        self.note_call();
+        self.calls.note();
+    }
+}
+
+impl Counted for Rebalances {
+    fn calls(&self) -> &Calls {
+        &self.calls
     }
 }
 
 impl ConsumerContext for Rebalances {
     /// Called from within `poll`. Never waits: a revocation is answered later, when the worker has given back.
     fn rebalance(&self, client: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        self.note_call();
+        self.calls.note();
         let partitions = from_list(list);
         if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // Paused before it is assigned, and at an offset that nobody must be asked for: this client fetches nothing.

@@ -25,6 +25,7 @@ mod proof;
 mod property;
 mod queue;
 mod registry;
+mod serving;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -111,8 +111,8 @@ impl PartitionQueue {
         Ok(started)
     }
 
-    /// Hands out what there is, at most as much as fits into `batch`, and waits for nothing. A first message always fits, and one that is
-    /// much larger than all before it may be handed out although it does not.
+    /// Hands out what there is, at most as much as fits into `batch`, and waits for nothing. A first message always fits. Where
+    /// messages are much larger than those of the last time, all that librdkafka has unpacked may be handed out although it does not fit.
     pub(super) fn take(&mut self, batch: &mut MessageBatch, mut each: impl FnMut(Fetched<'_>)) {
         // Cleared before the look, so that what comes in after it is not missed.
         if !self.alarm.filled.swap(false, Ordering::AcqRel) {
