@@ -2,11 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::Worker;
+use super::{Hosted, Worker};
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
 use crate::log::{Coordinates, GroupOffsets, Offset, Receipt, TopicPartition};
 use crate::patience::with_causes;
+use crate::task::Phase;
 
 /// How much output is gathered before it is handed to the producer: enough to make the hand-over cheap.
 pub(super) const SEND_BYTES: usize = 256 * 1024;
@@ -20,12 +21,13 @@ impl Worker<'_> {
         self.producer.as_mut().ok_or_else(no_producer)?.send(&mut self.outgoing)
     }
 
-    /// True if a commit shows something to somebody: a result, a dead letter, a late record. The changelog's blocks come only with the
-    /// commit itself.
+    /// True if a commit shows something to somebody: a result, a dead letter, a late record, or that a task has ended its part of a bounded
+    /// run. The changelog's blocks come only with the commit itself.
     pub(super) fn holds_results(&self) -> bool {
-        self.open_bytes > 0
-            || !self.outgoing.is_empty()
-            || self.tasks.values().any(|hosted| hosted.task.holds_results())
+        let shows = |hosted: &Hosted| {
+            hosted.task.holds_results() || hosted.touched && hosted.task.phase() == Phase::Ended
+        };
+        self.open_bytes > 0 || !self.outgoing.is_empty() || self.tasks.values().any(shows)
     }
 
     /// Commits what the tasks did since the last commit: outputs, changelog blocks, offsets. Does nothing when nothing happened.

@@ -26,7 +26,7 @@ pub struct TaskStatus {
     pub stream_time: Option<EventTime>,
     /// Records between its positions and the high watermarks, over all inputs.
     pub lag_records: i64,
-    /// Its counts since the application's first start; not yet committed ones included.
+    /// Its counts since the application's first start, as of its last commit.
     pub counters: Counters,
     /// Its inputs.
     pub inputs: Vec<InputStatus>,
@@ -137,8 +137,12 @@ impl TaskStatus {
         let moved = hosted.shown_bytes.replace(task.changelog_bytes()) != Some(task.changelog_bytes());
         let changing = task.is_dirty() || task.phase() == Phase::Restoring;
         if moved || changing || self.worker != worker || self.phase != task.phase() {
-            self.counters.clone_from(task.counters());
             self.show_stores(task);
+        }
+        // Where progress is committed less often than it is looked at, what is shown as committed must not fall back after a kill.
+        let is_committed = !hosted.touched && !task.is_dirty();
+        if is_committed && self.counters != *task.counters() {
+            self.counters.clone_from(task.counters());
         }
         (self.worker, self.phase, self.stream_time) = (worker, task.phase(), task.stream_time());
         self.show_inputs(task.inputs());

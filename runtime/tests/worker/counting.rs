@@ -236,6 +236,10 @@ impl Running {
         Running { stop: Some(stop), thread }
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     pub(crate) fn wait(self) -> Result<()> {
         self.thread.join().unwrap()
     }

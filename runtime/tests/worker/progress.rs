@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use tidegate_runtime::log::RecordRef;
 use tidegate_runtime::processor::{Context, Processor};
 use tidegate_runtime::store::Store;
+use tidegate_runtime::task::Phase;
 use tidegate_runtime::topology::{Source, Topology};
-use tidegate_runtime::worker::{StatusBoard, WorkerOptions};
+use tidegate_runtime::worker::{StatusBoard, TaskStatus, WorkerOptions};
 use tidegate_runtime::{BadRecord, Reason, Result};
 
-use crate::counting::{Place, Running, live, wait_for};
+use crate::counting::{PARTITIONS, Place, Running, live, until_end, wait_for};
 use crate::faulty::FaultyLog;
 
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -56,6 +57,14 @@ impl Processor for Echo {
     }
 }
 
+fn echo(heard: &Arc<AtomicU64>) -> Topology {
+    let ears = heard.clone();
+    let topology = Topology::new("counting", "echo", &[], move |_| {
+        Box::new(Echo { heard: ears.clone(), later: Vec::new() })
+    });
+    topology.source(Source::stream("words")).sink("counts", r#""bytes""#)
+}
+
 /// A worker at work, whose log counts commits.
 struct Echoing {
     place: Place,
@@ -69,17 +78,17 @@ impl Echoing {
     fn start(progress_interval: Duration) -> Echoing {
         let (place, heard, board) = (Place::new(), Arc::<AtomicU64>::default(), StatusBoard::default());
         let log = FaultyLog::new(&place.log);
-        let ears = heard.clone();
-        let topology = Topology::new("counting", "echo", &[], move |_| {
-            Box::new(Echo { heard: ears.clone(), later: Vec::new() })
-        });
-        let topology = topology.source(Source::stream("words")).sink("counts", r#""bytes""#);
         let options = WorkerOptions { progress_interval, status: board.clone(), ..live("a") };
-        let running = Running::start_topology(&log.as_log(), topology, options);
+        let running = Running::start_topology(&log.as_log(), echo(&heard), options);
         let echoing = Echoing { place, log, heard, board, running };
-        // Past the commits that a task begins with.
+        // Past the commits that tasks begin with.
+        let is_running = |task: &TaskStatus| task.phase == Phase::Running;
+        wait_for("every task", || {
+            echoing.board.tasks().values().filter(|task| is_running(task)).count() == PARTITIONS as usize
+        });
         echoing.say(b"now");
         wait_for("an echo", || echoing.echoes() == 1);
+        wait_for("its count", || echoing.board.total("processed") == 1);
         echoing
     }
 
@@ -105,12 +114,19 @@ fn progress_waits_until_there_is_something_to_show() {
     let commits = echoing.log.commits();
     for value in [&b"now"[..], b"later", b"bad"] {
         let before = echoing.log.commits();
+        let counted = echoing.board.total("processed");
         for _ in 0..5 {
             echoing.say(b"nothing");
         }
         assert_eq!(echoing.log.commits(), before, "nobody would see anything");
+        assert_eq!(
+            echoing.board.total("processed"),
+            counted,
+            "what is shown does not fall back after a kill"
+        );
         echoing.say(value);
         wait_for("a commit", || echoing.log.commits() == before + 1);
+        wait_for("its counts", || echoing.board.total("processed") >= counted + 5);
     }
     wait_for("the echoes", || echoing.echoes() == 3);
     assert_eq!(echoing.place.read("counting-dead-letters").len(), 1);
@@ -126,4 +142,14 @@ fn progress_does_not_wait_for_ever() {
     echoing.say(b"nothing");
     wait_for("a commit", || echoing.log.commits() == commits + 1);
     echoing.running.stop().unwrap();
+}
+
+#[test]
+fn the_end_of_a_bounded_run_is_no_mere_progress() {
+    let place = Place::new();
+    place.append(&[(b"key".to_vec(), &b"nothing"[..])]);
+    let options = WorkerOptions { progress_interval: NEVER, ..until_end("a") };
+    let running = Running::start_topology(&place.log, echo(&Arc::default()), options);
+    wait_for("the end", || running.has_ended());
+    running.wait().unwrap();
 }

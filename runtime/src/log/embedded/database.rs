@@ -21,9 +21,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Every page costs a write into the write-ahead log, one into the file and one read. Twice SQLite's usual size takes a quarter off the CPU
 /// of appending and a tenth off that of reading; a small commit writes 1.4 times the bytes for it, and at four times the size twice as many.
 const PAGE_BYTES: u32 = 8 << 10;
-/// About 16 MB of write-ahead log between checkpoints: long enough to write a page changed often only once, short enough
-/// to keep a checkpoint below a tenth of a second.
-const CHECKPOINT_PAGES: u32 = 2_000;
+/// How long the write-ahead log may grow between checkpoints: long enough to write a page changed often only once, short enough to keep a
+/// checkpoint below a tenth of a second.
+const CHECKPOINT_BYTES: u32 = 16 << 20;
 /// The write-ahead log is cut back to this after a long reader had let it grow.
 const WAL_LIMIT_BYTES: u32 = 64 << 20;
 /// Room for every statement this home has, so that none is compiled twice.
@@ -66,9 +66,16 @@ fn configure(file: &Path, durability: Durability) -> Outcome<Connection> {
         Durability::Process => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    bound_write_ahead_log(&connection)?;
     connection.pragma_update(None, "journal_size_limit", WAL_LIMIT_BYTES)?;
     Ok(connection)
+}
+
+/// SQLite counts pages, and files made by earlier versions have smaller ones.
+fn bound_write_ahead_log(connection: &Connection) -> Outcome<()> {
+    let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BYTES / page_bytes)?;
+    Ok(())
 }
 
 fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
@@ -94,6 +101,7 @@ fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
 fn create(connection: &mut Connection, file: &Path) -> Outcome<()> {
     // Only while the file is empty.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    bound_write_ahead_log(connection)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(Error::Refused {
@@ -126,7 +134,25 @@ mod tests {
     fn a_new_file_has_pages_of_the_size_asked_for() {
         let directory = tempfile::tempdir().unwrap();
         let connection = open_or_create(&directory.path().join("log.sqlite3")).unwrap();
-        let size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
-        assert_eq!(size, PAGE_BYTES);
+        assert_eq!(pragma(&connection, "page_size"), PAGE_BYTES);
+    }
+
+    #[test]
+    fn the_write_ahead_log_has_one_bound_whatever_the_pages() {
+        for page_bytes in [4_096, PAGE_BYTES] {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("log.sqlite3");
+            let older = Connection::open(&file).unwrap();
+            older.pragma_update(None, "page_size", page_bytes).unwrap();
+            older.execute_batch("CREATE TABLE t (c)").unwrap();
+            let connection = connect(&file, Durability::Disk).unwrap();
+            assert_eq!(pragma(&connection, "wal_autocheckpoint") * page_bytes, CHECKPOINT_BYTES);
+            let new = open_or_create(&directory.path().join("new.sqlite3")).unwrap();
+            assert_eq!(pragma(&new, "wal_autocheckpoint") * PAGE_BYTES, CHECKPOINT_BYTES);
+        }
+    }
+
+    fn pragma(connection: &Connection, name: &str) -> u32 {
+        connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()
     }
 }
