@@ -325,13 +325,12 @@ pub trait Log: Send + Sync {
 
     /// True if another life of `member` is in the group. A worker whose transactional id was fenced asks for it once it has left the group:
     /// a newer instance may have taken its place, or the log itself has ended a transaction that was open for too long (Kafka does,
-    /// behind a process that stands still). `membership` is its own latest one, for homes where a member stays in the group for a
-    /// while after it has left.
+    /// behind a process that stands still). Lives that
+    /// were subscribed by this very log do not count, where a member stays in the group for a while after it has left.
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn is_replaced(&self, group: &str, membership: Option<&Membership>, member: &str) -> Result<bool> {
-        let _ = membership;
+    fn is_replaced(&self, group: &str, member: &str) -> Result<bool> {
         let groups = self.groups()?;
         let mut members = groups.iter().filter(|found| found.group == group).flat_map(|found| &found.members);
         Ok(members.any(|found| found.member == member))

@@ -14,7 +14,7 @@ use super::bounded::Run;
 use super::meter::Meter;
 use super::{Flow, Plan, Worker, WorkerOptions};
 use crate::error::{Error, Reaction, Result};
-use crate::log::{Log, Membership};
+use crate::log::Log;
 use crate::patience::Patience;
 use crate::topology::Topology;
 
@@ -48,8 +48,7 @@ struct Sessions<'a> {
     plan: Option<Arc<Plan>>,
     /// A bounded run keeps its number: found again in the middle of it, after others have ended their part, it would be the next one.
     run: Option<Arc<Run>>,
-    /// The group's proof of the latest session, and whether the group has told that it was replaced.
-    membership: Option<Membership>,
+    /// The group has told that the latest session was replaced.
     was_replaced: bool,
     patience: Patience,
     meter: Meter,
@@ -60,18 +59,7 @@ impl<'a> Sessions<'a> {
         let id = format!("{}.{}.{}", topology.app(), options.instance, options.worker);
         let patience = Patience::new(format!("`{id}`"), options.notice.clone());
         let meter = Meter::new(&id, options.worker, options.commit_interval);
-        Sessions {
-            log,
-            topology,
-            options,
-            id,
-            plan: None,
-            run: None,
-            membership: None,
-            was_replaced: false,
-            patience,
-            meter,
-        }
+        Sessions { log, topology, options, id, plan: None, run: None, was_replaced: false, patience, meter }
     }
 
     /// One session, to its end.
@@ -88,9 +76,9 @@ impl<'a> Sessions<'a> {
         if outcome.is_err() {
             worker.disappear();
         }
-        let (membership, was_replaced) = (worker.group.membership().cloned(), worker.is_replaced);
+        let was_replaced = worker.is_replaced;
         drop(worker);
-        (self.membership, self.was_replaced) = (membership, was_replaced);
+        self.was_replaced = was_replaced;
         outcome
     }
 
@@ -152,8 +140,7 @@ impl<'a> Sessions<'a> {
         if self.was_replaced {
             return Ok(Some(true));
         }
-        let (app, membership) = (self.topology.app(), self.membership.as_ref());
-        let ask = || self.log.is_replaced(app, membership, &self.id);
+        let ask = || self.log.is_replaced(self.topology.app(), &self.id);
         self.patience.until_answered(stop, ask).await
     }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use tidegate_runtime::log::{
-    Command, Consumer, GroupInfo, GroupOffsets, Log, Membership, Notice, Offset, Outgoing, Producer, Receipt,
-    SchemaId, SchemaRegistry, Subscription, TopicInfo, TopicPartition, TopicSpec, Watermarks,
+    Command, Consumer, GroupInfo, GroupOffsets, Log, Notice, Offset, Outgoing, Producer, Receipt, SchemaId,
+    SchemaRegistry, Subscription, TopicInfo, TopicPartition, TopicSpec, Watermarks,
 };
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{Error, Result};
@@ -254,9 +254,9 @@ impl Log for FaultyLog {
         self.shared.ask(Call::Committed)?;
         self.inner.committed(group)
     }
-    fn is_replaced(&self, group: &str, membership: Option<&Membership>, member: &str) -> Result<bool> {
+    fn is_replaced(&self, group: &str, member: &str) -> Result<bool> {
         self.shared.ask(Call::IsReplaced)?;
-        self.inner.is_replaced(group, membership, member)
+        self.inner.is_replaced(group, member)
     }
 
     fn address(&self) -> String {

@@ -7,6 +7,7 @@ mod cases;
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidegate_kafka_tests::cluster::Cluster;
 use tidegate_kafka_tests::world::World;
@@ -15,7 +16,7 @@ use tidegate_runtime::log::kafka::{Connection, KafkaLog, RegistryConnection};
 
 use cases::child::play;
 use cases::contract;
-use cases::home::{Home, Worker, settle, signal};
+use cases::home::{DEADLINE, Home, Worker, settle, signal};
 
 const CLUSTER: &str = "KAFKA_CONTRACT_CLUSTER";
 const ROLE: &str = "KAFKA_CONTRACT_ROLE";
@@ -100,4 +101,29 @@ fn a_member_whose_client_has_much_to_say_hears_of_its_partitions_at_once() {
     settle(&mut workers, |workers| workers[0].owned.len() == 4);
     workers.push(join("m2"));
     settle(&mut workers, |workers| workers.iter().all(|worker| worker.owned.len() == 2));
+}
+
+/// A session that ends while the broker is away leaves a member behind, whom the broker knows for a session's time after it is back.
+#[test]
+fn a_life_of_ours_that_could_not_say_goodbye_is_not_another_process() {
+    let kafka = empty();
+    let (ours, others) = (kafka.open(), kafka.open());
+    cases::home::topic(&*ours, "t", 1);
+    let mut worker = Worker::join(&*ours, "g", "m", &["t"], 60_000);
+    worker.until(|worker| worker.owned.len() == 1);
+    kafka.world.cluster.kill_broker();
+    drop(worker);
+    kafka.world.cluster.start_broker();
+    let asked = |log: &dyn Log| {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match log.is_replaced("g", "m") {
+                Err(error) if Instant::now() > end => panic!("{error}"),
+                Err(_) => {}
+                Ok(answer) => return answer,
+            }
+        }
+    };
+    assert!(asked(&*others), "the broker knows it still, and to anybody else it is another life");
+    assert!(!asked(&*ours));
 }

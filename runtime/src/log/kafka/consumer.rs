@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::admin::Admin;
 use super::connection::Connection;
 use super::fetch::Fetcher;
+use super::lives::Lives;
 use super::member::Member;
 use crate::error::Result;
 use crate::log::bell::Bell;
@@ -20,6 +21,7 @@ const READER_PARTITIONS: usize = 16;
 pub(super) fn subscribe(
     connection: &Connection,
     admin: &Arc<Admin>,
+    lives: &Arc<Lives>,
     subscription: &Subscription,
 ) -> Result<Consumer> {
     let partitions =
@@ -28,7 +30,7 @@ pub(super) fn subscribe(
     let fetched = partitions as usize * subscription.topics.len();
     let fetcher =
         Fetcher::new(connection, admin, &bell, subscription.buffer_bytes, fetched, subscription.linger)?;
-    let member = Member::join(connection, subscription, &bell)?;
+    let member = Member::join(connection, subscription, lives, &bell)?;
     pump::start(KafkaFeed { bell: bell.clone(), fetcher, member: Some(member) }, bell, None)
 }
 

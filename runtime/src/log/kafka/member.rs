@@ -23,6 +23,7 @@ use rdkafka::{Offset as Position, TopicPartitionList};
 
 use super::connection::Connection;
 use super::fault;
+use super::lives::Lives;
 use super::proof::{NativeMetadata, Proof};
 use super::serving::{Calls, Counted, serve};
 use crate::error::{Error, Result};
@@ -47,6 +48,7 @@ const LEAVE: Duration = Duration::from_secs(3);
 /// A member of a group.
 pub(super) struct Member {
     client: Arc<BaseConsumer<Rebalances>>,
+    lives: Arc<Lives>,
     subscription: Subscription,
     broker_assigns: bool,
     /// What the group has assigned and neither taken away nor been given back.
@@ -82,6 +84,7 @@ impl Member {
     pub(super) fn join(
         connection: &Connection,
         subscription: &Subscription,
+        lives: &Arc<Lives>,
         bell: &Arc<Bell>,
     ) -> Result<Member> {
         let config = configuration(connection, subscription);
@@ -99,8 +102,9 @@ impl Member {
         while !is_introduced(&client) && Instant::now() < until {
             let _ = client.poll(Duration::from_millis(5));
         }
-        Ok(Member {
+        let member = Member {
             client: Arc::new(client),
+            lives: lives.clone(),
             subscription: subscription.clone(),
             broker_assigns: connection.broker_assigns,
             owned: Vec::new(),
@@ -110,7 +114,16 @@ impl Member {
             incarnation: 0,
             looked: Instant::now(),
             untold: Some(Instant::now()),
-        })
+        };
+        member.note_life();
+        Ok(member)
+    }
+
+    /// Remembers under which id the coordinator knows us now: the same member, if it has lost us from sight, gives itself another.
+    fn note_life(&self) {
+        if let Some(metadata) = NativeMetadata::of(self.client.client()) {
+            self.lives.note(metadata.member_id());
+        }
     }
 
     /// Serves the group: what has changed goes behind `notices`.
@@ -186,6 +199,7 @@ impl Member {
 
     /// Leaves the group; a static member stays in it until its session ends.
     pub(super) fn leave(&mut self) {
+        self.note_life();
         self.client.context().leaving.store(true, Ordering::Release);
         if !self.revoked.is_empty() {
             self.give_back();
@@ -262,6 +276,7 @@ impl Member {
         if life.0.is_empty() || self.proven.as_ref() == Some(&life) {
             return;
         }
+        self.lives.note(&life.0);
         self.proven = Some(life);
         self.incarnation += 1;
         let client = Arc::downgrade(&self.client);

@@ -18,6 +18,7 @@ pub mod diagnosis;
 mod fault;
 mod fetch;
 mod heard;
+mod lives;
 mod member;
 mod native;
 mod producer;
@@ -32,12 +33,12 @@ use std::sync::Arc;
 
 use self::admin::Admin;
 pub use self::connection::{Connection, RegistryConnection};
-use self::proof::Proof;
+use self::lives::Lives;
 pub use self::property::check_property;
 use self::registry::ConfluentRegistry;
 use super::{
-    Consumer, GroupInfo, Log, Membership, Offset, Producer, SchemaRegistry, Subscription, TopicInfo,
-    TopicPartition, TopicSpec, Watermarks,
+    Consumer, GroupInfo, Log, Offset, Producer, SchemaRegistry, Subscription, TopicInfo, TopicPartition,
+    TopicSpec, Watermarks,
 };
 use crate::error::Result;
 use crate::time::EventTime;
@@ -48,6 +49,7 @@ pub struct KafkaLog {
     connection: Arc<Connection>,
     admin: Arc<Admin>,
     registry: Arc<ConfluentRegistry>,
+    lives: Arc<Lives>,
 }
 
 impl KafkaLog {
@@ -59,7 +61,7 @@ impl KafkaLog {
         let connection = Arc::new(connection);
         let admin = Arc::new(Admin::new(&connection)?);
         let registry = Arc::new(ConfluentRegistry::new(&connection.registry)?);
-        Ok(KafkaLog { connection, admin, registry })
+        Ok(KafkaLog { connection, admin, registry, lives: Arc::default() })
     }
 }
 
@@ -117,14 +119,12 @@ impl Log for KafkaLog {
     }
 
     fn subscribe(&self, subscription: &Subscription) -> Result<Consumer> {
-        consumer::subscribe(&self.connection, &self.admin, subscription)
+        consumer::subscribe(&self.connection, &self.admin, &self.lives, subscription)
     }
 
-    fn is_replaced(&self, group: &str, membership: Option<&Membership>, member: &str) -> Result<bool> {
-        let proof = membership.and_then(|membership| membership.proof.as_ref()?.downcast_ref::<Proof>());
-        let own = proof.map(|proof| proof.metadata.member_id());
+    fn is_replaced(&self, group: &str, member: &str) -> Result<bool> {
         let lives = self.admin.members_named(group, member)?;
-        Ok(lives.iter().any(|life| Some(life.as_str()) != own))
+        Ok(lives.iter().any(|life| !self.lives.is_own(life)))
     }
 
     fn reader(&self, buffer_bytes: usize) -> Result<Consumer> {
