@@ -206,7 +206,7 @@ impl<'w> Fleet<'w> {
         }
     }
 
-    fn last_words(&self) -> String {
+    pub(super) fn last_words(&self) -> String {
         let said = |place: &Place| {
             let words = place.process.as_ref().map(Process::said).unwrap_or_default();
             format!("\n--- {}\n{words}", place.name)

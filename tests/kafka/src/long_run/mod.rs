@@ -39,6 +39,9 @@ const APPLICATIONS: [(&str, &str); 2] = [("totals", "invoices"), ("speeding", "r
 /// No fault here may take work away for longer.
 const RECOVERY_AT_MOST: Duration = Duration::from_secs(60);
 
+/// What takes longer than any promise is worth an explanation: then everybody's words go into the journal.
+const WORTH_A_LOOK: Duration = Duration::from_secs(20);
+
 /// The share of the time that is left to faults' outages, during which simulators wait: seven eighths.
 const PRODUCING_SHARE: (u64, u64) = (7, 8);
 
@@ -59,6 +62,9 @@ pub fn run(options: &Options) -> Result<(), String> {
         journal.fault(&fault);
         let since = fault.apply(&mut fleet, &mut draw);
         let took = fleet.recovered_since(since, RECOVERY_AT_MOST, &mut journal)?;
+        if took > WORTH_A_LOOK {
+            journal.say(&format!("this took long; what was said:{}", fleet.last_words()));
+        }
         fault.after(&mut fleet);
         journal.recovered(&fault, took);
         // Most faults meet the aftermath of another, and some do not.
