@@ -325,8 +325,8 @@ pub trait Log: Send + Sync {
 
     /// True if another life of `member` is in the group. A worker whose transactional id was fenced asks for it once it has left the group:
     /// a newer instance may have taken its place, or the log itself has ended a transaction that was open for too long (Kafka does,
-    /// behind a process that stands still). Lives that
-    /// were subscribed by this very log do not count, where a member stays in the group for a while after it has left.
+    /// behind a process that stands still). Where a member may stay in the group for a while after it has left, lives that this very log
+    /// has subscribed do not count.
     ///
     /// # Errors
     /// When the log cannot be read.

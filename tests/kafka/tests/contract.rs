@@ -7,8 +7,8 @@ mod cases;
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
+use tidegate_kafka_tests::clock::until;
 use tidegate_kafka_tests::cluster::Cluster;
 use tidegate_kafka_tests::world::World;
 use tidegate_runtime::log::Log;
@@ -115,14 +115,12 @@ fn a_life_of_ours_that_could_not_say_goodbye_is_not_another_process() {
     drop(worker);
     kafka.world.cluster.start_broker();
     let asked = |log: &dyn Log| {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            match log.is_replaced("g", "m") {
-                Err(error) if Instant::now() > end => panic!("{error}"),
-                Err(_) => {}
-                Ok(answer) => return answer,
-            }
-        }
+        let mut answer = None;
+        until("an answer", DEADLINE, || {
+            answer = log.is_replaced("g", "m").ok();
+            answer.is_some()
+        });
+        answer.unwrap()
     };
     assert!(asked(&*others), "the broker knows it still, and to anybody else it is another life");
     assert!(!asked(&*ours));

@@ -96,12 +96,6 @@ impl Member {
         let topics: Vec<&str> = subscription.topics.iter().map(String::as_str).collect();
         let joined = client.subscribe(&topics);
         joined.map_err(|cause| fault::named(&format!("could not join `{}`", subscription.group), cause))?;
-        // The coordinator has heard of us once it has given us an id: whoever asks for this member's lives then finds this one. Rebalances
-        // met meanwhile wait in the context. Brokers out of reach are not waited for any longer.
-        let until = Instant::now() + INTRODUCTION;
-        while !is_introduced(&client) && Instant::now() < until {
-            let _ = client.poll(Duration::from_millis(5));
-        }
         let member = Member {
             client: Arc::new(client),
             lives: lives.clone(),
@@ -115,15 +109,21 @@ impl Member {
             looked: Instant::now(),
             untold: Some(Instant::now()),
         };
-        member.note_life();
+        // The coordinator has heard of us once it has given us an id: whoever asks for this member's lives then finds this one. Rebalances
+        // met meanwhile wait in the context. Brokers out of reach are not waited for any longer.
+        let until = Instant::now() + INTRODUCTION;
+        while !member.note_life() && Instant::now() < until {
+            let _ = member.client.poll(Duration::from_millis(5));
+        }
         Ok(member)
     }
 
-    /// Remembers under which id the coordinator knows us now: the same member, if it has lost us from sight, gives itself another.
-    fn note_life(&self) {
-        if let Some(metadata) = NativeMetadata::of(self.client.client()) {
-            self.lives.note(metadata.member_id());
-        }
+    /// Remembers the id under which the coordinator knows us now, which is another one after it has lost sight of us. False if there is
+    /// none yet.
+    fn note_life(&self) -> bool {
+        let Some(metadata) = NativeMetadata::of(self.client.client()) else { return false };
+        self.lives.note(metadata.member_id());
+        !metadata.member_id().is_empty()
     }
 
     /// Serves the group: what has changed goes behind `notices`.
@@ -306,10 +306,6 @@ impl Member {
             proof: Some(Arc::new(Proof { metadata: Arc::new(metadata), commit: Box::new(commit) })),
         }));
     }
-}
-
-fn is_introduced(client: &BaseConsumer<Rebalances>) -> bool {
-    NativeMetadata::of(client.client()).is_some_and(|metadata| !metadata.member_id().is_empty())
 }
 
 impl Rebalances {
