@@ -29,7 +29,8 @@ pub(crate) struct HomeArgs {
     /// Directory of the embedded log, and of what belongs to this machine (variable: TIDEGATE_DATA_DIR).
     ///
     /// With --brokers the log is the Kafka cluster; this directory then only keeps the ids of the instances that run here, so that a
-    /// restart takes its own again.
+    /// restart takes its own again, and copies of their state, so that it need not read that from the cluster. It can be deleted at any
+    /// time.
     #[arg(long, value_name = "DIR", global = true, default_value = "./tidegate-data", help_heading = GLOBAL_OPTIONS)]
     data: PathBuf,
     /// Take flags from this TOML file (variable: TIDEGATE_CONFIG).
@@ -132,6 +133,11 @@ impl Home {
     /// Where what belongs to this machine and not to the log is kept.
     pub(crate) fn directory(&self) -> &Path {
         &self.data
+    }
+
+    /// Where copies of an application's state are kept. The embedded log is on this machine itself.
+    pub(crate) fn state_directory(&self, app: &str) -> Option<PathBuf> {
+        self.kafka().map(|_| self.data.join("state").join(app))
     }
 
     fn check_place(&self) -> Result<()> {

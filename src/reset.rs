@@ -3,7 +3,9 @@
 //! The group goes first: while it has members the log refuses, and nothing was touched. A reset that is killed in between
 //! leaves a changelog without a group, which restores the group's positions; running the command again finishes it.
 
-use anyhow::Result;
+use std::io::ErrorKind;
+
+use anyhow::{Context as _, Result};
 use clap::Args;
 use tidegate_runtime::log::Log;
 use tidegate_runtime::topology::Topology;
@@ -53,10 +55,22 @@ pub(crate) fn run(args: &Reset, context: &Context) -> Result<Exit> {
     for topic in &topics {
         log.delete_topic(topic)?;
     }
+    remove_copies(context, app)?;
     context.console.say(format_args!(
         "reset: deleted {what}; results it wrote into other topics stay, and its next run writes them again"
     ));
     Ok(Exit::Done)
+}
+
+/// Those on this machine; on others a copy is found to be of no use when the application starts there.
+fn remove_copies(context: &Context, app: &str) -> Result<()> {
+    let Some(directory) = context.home.state_directory(app) else { return Ok(()) };
+    match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not remove `{}`", directory.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Those that are there, the changelog first: without it the rest means nothing.

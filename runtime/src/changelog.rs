@@ -7,27 +7,28 @@
 //! the size of the state, not by its history.
 //!
 //! Promise: a restore gives the state of the last commit, or an error that names the block. Blocks are numbered, so a missing one is
-//! noticed, and a changelog whose beginning is gone must have every shard's snapshot. Broken by: two writers at once (the
+//! noticed, and a changelog whose beginning is gone must have every shard's snapshot. Every block names the [`History`] it belongs to, so
+//! that a copy of an earlier part of it can be told from a copy of what a reset has ended. Broken by: two writers at once (the
 //! transactional id prevents them).
 //!
 //! Block: format version (1 byte), length of the header (varint), header (postcard), entries. Entry: tag (0 put, 1 delete, 2 clear
 //! shard), then store number (byte), key and value, each with its length (varint); or the shard's number (byte).
 
+mod block;
 mod restore;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use restore::{Restore, progress_of};
+pub use block::{BlockId, block_id, progress_of};
+pub use restore::Restore;
 
+use self::block::Header;
 use crate::log::{Offset, Records, put_varint};
 use crate::processor::Counters;
 use crate::store::{Entries, SHARDS, Store};
 use crate::time::{EventTime, StreamTime};
-
-/// The format of a block; a newer program must still read older ones.
-const FORMAT_VERSION: u8 = 1;
 
 /// Where a block ends and the next begins: a quarter of Kafka's record limit, so that one last large entry (at most
 /// [`VALUE_MAX_BYTES`](crate::processor::VALUE_MAX_BYTES) and its key) still fits behind it.
@@ -39,6 +40,10 @@ const SNAPSHOT_MIN_BYTES: usize = 1_024;
 const PUT: u8 = 0;
 const DELETE: u8 = 1;
 const CLEAR: u8 = 2;
+
+/// Names what a task remembers from its first commit until a reset: drawn at random when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History(pub u64);
 
 /// How far a task has come: committed with its state, in the last block of every commit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,15 +77,10 @@ pub struct BoundedRun {
     pub left: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    number: u64,
-    progress: Option<Progress>,
-}
-
 /// Writes a task's blocks and knows what can be trimmed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Changelog {
+    history: History,
     next_number: u64,
     snapshot_at: [Option<Offset>; SHARDS as usize],
     next_shard: u32,
@@ -92,6 +92,20 @@ pub struct Changelog {
 }
 
 impl Changelog {
+    /// One without a block yet.
+    #[must_use]
+    pub fn new(history: History) -> Changelog {
+        Changelog {
+            history,
+            next_number: 0,
+            snapshot_at: [None; SHARDS as usize],
+            next_shard: 0,
+            debt_bytes: 0,
+            pending: Vec::new(),
+            trimmed_to: None,
+        }
+    }
+
     /// Appends one commit's blocks to `out`: snapshots first, then what changed, then the progress.
     ///
     /// The order matters: trimming to the oldest snapshot keeps that commit's progress, which stands behind it.
@@ -102,8 +116,15 @@ impl Changelog {
         time: EventTime,
         out: &mut Records,
     ) {
-        let mut blocks =
-            Blocks { entries: Vec::new(), number: self.next_number, written: 0, time, out, store: 0 };
+        let mut blocks = Blocks {
+            entries: Vec::new(),
+            history: self.history,
+            number: self.next_number,
+            written: 0,
+            time,
+            out,
+            store: 0,
+        };
         let size_bytes: usize = stores.iter().map(|store| store.size_bytes()).sum();
         let share_bytes = (size_bytes / SHARDS as usize).max(SNAPSHOT_MIN_BYTES);
         self.pending.clear();
@@ -150,6 +171,7 @@ fn store_number(number: usize) -> u8 {
 /// Entries on their way into blocks.
 struct Blocks<'a> {
     entries: Vec<u8>,
+    history: History,
     number: u64,
     written: usize,
     time: EventTime,
@@ -186,13 +208,9 @@ impl Blocks<'_> {
     }
 
     fn finish(&mut self, progress: Option<Progress>) {
-        let header = Header { number: self.number, progress };
-        let header = postcard::to_stdvec(&header).expect("plain data always has a postcard form");
-        let mut block = Vec::with_capacity(header.len() + self.entries.len() + 8);
-        block.push(FORMAT_VERSION);
-        put_varint(&mut block, header.len() as u64);
-        block.extend_from_slice(&header);
-        block.append(&mut self.entries);
+        let header = Header { number: self.number, history: Some(self.history), progress };
+        let block = header.write(&self.entries);
+        self.entries.clear();
         self.out.push(self.time, None, Some(&block), &[]);
         self.number += 1;
         self.written += 1;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::avro::{Encoder, SchemaCache};
+use crate::changelog::History;
 use crate::error::{Error, Result};
 use crate::log::{
     Chunk, Offset, Outgoing, Records, SchemaId, SchemaRegistry, TopicPartition, partition_for,
@@ -235,13 +236,8 @@ impl TestDriver {
         for number in 0..self.partitions {
             let mut task = self.new_task(number);
             let changelog = &self.changelogs[number as usize];
-            let mut blocks = Records::default();
-            for block in &changelog.blocks {
-                blocks.push(EventTime(0), None, Some(block), &[]);
-            }
-            let low = Offset(changelog.low);
-            let end = Offset(low.0 + blocks.len() as i64);
-            task.restore(&Chunk::contiguous(task.changelog_partition(), low, low, blocks, end), low)?;
+            let end = Offset(changelog.low + changelog.blocks.len() as i64);
+            task.restore((changelog.low..).map(Offset).zip(changelog.blocks.iter().map(Vec::as_slice)))?;
             task.restored(end, |partition| self.committed.get(partition).copied(), false)?;
             let ends = task.inputs().iter().map(|input| end_of(&self.log, input.partition()));
             let ends: Vec<Offset> = ends.collect();
@@ -273,6 +269,8 @@ impl TestDriver {
             processor: self.topology.build(&environment),
             parameters: self.topology.parameters_line(),
             error_budget: self.error_budget,
+            // One driver, one history.
+            history: History(0),
         };
         Task::new(parts, Topology::changelog_of(app).into())
     }

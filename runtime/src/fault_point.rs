@@ -7,10 +7,11 @@
 //! [`POINTS`]: it panics, or a test would wait for a place that does not exist.
 
 /// Every point there is.
-pub const POINTS: [&str; 14] = [
+pub const POINTS: [&str; 15] = [
     // A worker, from its start to its end.
     "joined-before-producer-opened",
     "in-restore",
+    "in-restore-from-copy",
     "before-first-commit",
     "after-processing-before-produce",
     "after-produce-before-commit",

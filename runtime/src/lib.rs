@@ -18,6 +18,7 @@
 
 pub mod avro;
 pub mod changelog;
+mod draw;
 pub mod driver;
 pub mod error;
 pub mod fault_point;

@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 pub use input::Input;
 
-use crate::changelog::{BoundedRun, Changelog, Progress, Restore};
+use crate::changelog::{BoundedRun, Changelog, History, Progress, Restore};
 use crate::error::{BadRecord, Error, Reason, Result};
-use crate::log::{Chunk, Coordinates, Offset, Outgoing, RecordRef, TopicPartition};
+use crate::log::{Chunk, Coordinates, Offset, Outgoing, RecordRef, Records, TopicPartition};
 use crate::processor::{Aside, Context, Counters, PROCESSED, Processor, Routes, VALUE_MAX_BYTES};
 use crate::store::Store;
 use crate::time::{EventTime, StreamTime};
@@ -63,6 +63,8 @@ pub struct TaskParts {
     pub parameters: String,
     /// `--max-errors`, if on.
     pub error_budget: Option<ErrorBudget>,
+    /// What its history is called if it begins now.
+    pub history: History,
 }
 
 /// One partition number of an application's inputs, with its own state, time and changelog.
@@ -86,11 +88,11 @@ impl Task {
     #[must_use]
     pub fn new(parts: TaskParts, changelog_topic: Arc<str>) -> Task {
         Task {
-            parts,
             changelog_topic,
             phase: Phase::Restoring,
             restore: Restore::default(),
-            changelog: Changelog::default(),
+            changelog: Changelog::new(parts.history),
+            parts,
             clock: StreamTime::default(),
             counters: Counters::default(),
             bounded: None,
@@ -169,14 +171,15 @@ impl Task {
         })
     }
 
-    /// Applies a chunk of its changelog, without what stands before `from`.
+    /// Applies blocks of its changelog, in order.
     ///
     /// # Errors
     /// [`Error::Corrupt`], naming the block.
-    pub fn restore(&mut self, chunk: &Chunk, from: Offset) -> Result<()> {
+    pub fn restore<'b>(&mut self, blocks: impl Iterator<Item = (Offset, &'b [u8])>) -> Result<()> {
+        let changelog = self.changelog_partition();
         let mut stores = self.parts.processor.stores();
-        for record in chunk.records().filter(|record| record.offset() >= from) {
-            self.restore.apply(&record.coordinates(), record.value().unwrap_or_default(), &mut stores)?;
+        for (offset, block) in blocks {
+            self.restore.apply(&changelog.at(offset), block, &mut stores)?;
         }
         Ok(())
     }
@@ -197,7 +200,7 @@ impl Task {
     ) -> Result<()> {
         let end = self.changelog_partition().at(end);
         let mut stores = self.parts.processor.stores();
-        let restored = std::mem::take(&mut self.restore).finish(&end, &mut stores)?;
+        let restored = std::mem::take(&mut self.restore).finish(&end, &mut stores, self.parts.history)?;
         drop(stores);
         match restored {
             None => self.first_start(&committed)?,
@@ -472,6 +475,11 @@ impl Task {
         self.dirty = false;
         let grouped = self.parts.inputs.iter().filter(|input| input.kind() != SourceKind::Broadcast);
         grouped.map(|input| (input.partition().clone(), input.position())).collect()
+    }
+
+    /// What [`prepare_commit`](Task::prepare_commit) has just written of its changelog.
+    pub fn blocks_in<'o>(&self, outgoing: &'o mut Outgoing) -> &'o Records {
+        outgoing.partition(&self.changelog_topic, self.number())
     }
 
     /// The commit is known: its first block stands at `first`. What lies before the result can be trimmed.

@@ -4,6 +4,7 @@ mod speeding;
 mod totals;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +135,7 @@ impl Common {
         &self,
         instance: &Instance,
         worker: u32,
+        state_directory: Option<PathBuf>,
         status: StatusBoard,
         console: Console,
     ) -> WorkerOptions {
@@ -146,6 +148,7 @@ impl Common {
             idle_close: self.idle_close,
             error_budget: self.max_errors,
             accept_errors: self.accept_errors,
+            state_directory,
             status,
             notice: console.notice(),
             ..WorkerOptions::default()
@@ -192,7 +195,8 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
         topology.parameters_line()
     ));
     let work = |worker: u32| {
-        let options = common.worker_options(&instance, worker, status.clone(), console);
+        let state_directory = home.state_directory(app);
+        let options = common.worker_options(&instance, worker, state_directory, status.clone(), console);
         run_worker(log.clone(), topology, options, &stop).inspect_err(|error| watch.failed(error))
     };
     let mut seen = BTreeMap::new();

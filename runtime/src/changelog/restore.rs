@@ -1,13 +1,15 @@
 //! Reading a changelog back: blocks in, state and the writer that continues it out.
 
-use super::{CLEAR, Changelog, DELETE, FORMAT_VERSION, Header, PUT, Progress};
+use super::block::{Header, take_bytes};
+use super::{CLEAR, Changelog, DELETE, History, PUT, Progress};
 use crate::error::{Error, Result};
-use crate::log::{Coordinates, Offset, take_varint};
+use crate::log::{Coordinates, Offset};
 use crate::store::{SHARDS, StateError, Store};
 
 /// Reads a changelog back, block by block.
 #[derive(Debug, Default)]
 pub struct Restore {
+    history: Option<History>,
     first_number: Option<u64>,
     next_number: u64,
     cleared_at: [Option<Offset>; SHARDS as usize],
@@ -23,7 +25,7 @@ impl Restore {
     /// stores.
     pub fn apply(&mut self, at: &Coordinates, block: &[u8], stores: &mut [&mut dyn Store]) -> Result<()> {
         let corrupt = |detail: String| Error::Corrupt { at: at.clone(), detail };
-        let (header, entries) = split(block).map_err(corrupt)?;
+        let (header, entries) = Header::split(block).map_err(corrupt)?;
         if self.first_number.is_some() && header.number != self.next_number {
             return Err(corrupt(format!(
                 "block `{}` follows block `{}`: what stood between is missing",
@@ -31,6 +33,11 @@ impl Restore {
                 self.next_number - 1
             )));
         }
+        // Blocks of an older version name none.
+        if header.history != self.history && self.history.is_some() {
+            return Err(corrupt("it belongs to another history than the block before".to_owned()));
+        }
+        self.history = header.history;
         self.first_number.get_or_insert(header.number);
         self.next_number = header.number + 1;
         self.entries_bytes += entries.len();
@@ -42,7 +49,7 @@ impl Restore {
     }
 
     /// The changelog has been read to its end: the progress of the last commit and the writer that continues it; nothing if there
-    /// never was a block.
+    /// never was a block. One that names no history yet goes on as `unnamed`.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when its beginning is gone and some shard has no snapshot since: never taken for an empty state.
@@ -50,6 +57,7 @@ impl Restore {
         self,
         end: &Coordinates,
         stores: &mut [&mut dyn Store],
+        unnamed: History,
     ) -> Result<Option<(Progress, Changelog)>> {
         let corrupt = |detail: &str| Error::Corrupt { at: end.clone(), detail: detail.to_owned() };
         let Some(first_number) = self.first_number else { return Ok(None) };
@@ -64,7 +72,7 @@ impl Restore {
             next_number: self.next_number,
             snapshot_at: self.cleared_at,
             debt_bytes: self.entries_bytes.saturating_sub(2 * size_bytes),
-            ..Changelog::default()
+            ..Changelog::new(self.history.unwrap_or(unnamed))
         };
         Ok(Some((progress, changelog)))
     }
@@ -95,32 +103,6 @@ impl Restore {
     }
 }
 
-/// The progress in a block, if it closes a commit: for those who only want to know how far a task has come.
-///
-/// # Errors
-/// [`Error::Corrupt`] if the block is damaged.
-pub fn progress_of(at: &Coordinates, block: &[u8]) -> Result<Option<Progress>> {
-    let (header, _) = split(block).map_err(|detail| Error::Corrupt { at: at.clone(), detail })?;
-    Ok(header.progress)
-}
-
-fn split(block: &[u8]) -> Result<(Header, &[u8]), String> {
-    match block.first() {
-        None => return Err("the block is empty".to_owned()),
-        Some(&FORMAT_VERSION) => {}
-        Some(other) => {
-            return Err(format!(
-                "block format `{other}` is not known to this version, which writes `{FORMAT_VERSION}`"
-            ));
-        }
-    }
-    let mut at = 1;
-    let header = take_bytes(block, &mut at)?;
-    let header =
-        postcard::from_bytes(header).map_err(|error| format!("its header cannot be read: {error}"))?;
-    Ok((header, &block[at..]))
-}
-
 enum Entry<'a> {
     Clear(u32),
     Set { store: u8, key: &'a [u8], value: Option<&'a [u8]> },
@@ -144,12 +126,4 @@ fn take_byte(bytes: &[u8], at: &mut usize) -> Result<u8, &'static str> {
     let byte = *bytes.get(*at).ok_or("it ends early")?;
     *at += 1;
     Ok(byte)
-}
-
-fn take_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8], &'static str> {
-    let len = take_varint(bytes, at)?;
-    let end = usize::try_from(len).ok().and_then(|len| at.checked_add(len)).ok_or("a length is too great")?;
-    let taken = bytes.get(*at..end).ok_or("it ends early")?;
-    *at = end;
-    Ok(taken)
 }

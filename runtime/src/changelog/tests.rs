@@ -9,6 +9,8 @@ use crate::store::KeyValueStore;
 
 type State = KeyValueStore<u32, Vec<u8>>;
 
+const HISTORY: History = History(7);
+
 /// What a log would keep: blocks with their offsets.
 #[derive(Default)]
 struct Kept(Vec<(Offset, Vec<u8>)>);
@@ -37,7 +39,7 @@ impl Kept {
         for (offset, block) in &self.0 {
             restore.apply(&partition.at(*offset), block, &mut [&mut state])?;
         }
-        let restored = restore.finish(&partition.at(Offset(9_999)), &mut [&mut state])?;
+        let restored = restore.finish(&partition.at(Offset(9_999)), &mut [&mut state], HISTORY)?;
         Ok(restored.map(|(progress, changelog)| (progress, changelog, state)))
     }
 }
@@ -54,7 +56,7 @@ proptest! {
         steps in prop::collection::vec(
             (prop::collection::vec((0_u32..60, 0_usize..900, any::<bool>()), 0..20), any::<bool>()), 1..80),
     ) {
-        let (mut changelog, mut state, mut kept) = (Changelog::default(), State::new("s"), Kept::default());
+        let (mut changelog, mut state, mut kept) = (Changelog::new(HISTORY), State::new("s"), Kept::default());
         for (step, (changes, restart)) in steps.iter().enumerate() {
             for (key, len, put) in changes {
                 if *put { state.put(*key, vec![step as u8; *len]); } else { state.remove(key); }
@@ -73,7 +75,7 @@ proptest! {
 /// The cost of a restore follows the size of the state, not the number of commits.
 #[test]
 fn a_long_history_of_a_small_state_stays_short() {
-    let (mut changelog, mut state, mut kept) = (Changelog::default(), State::new("s"), Kept::default());
+    let (mut changelog, mut state, mut kept) = (Changelog::new(HISTORY), State::new("s"), Kept::default());
     for round in 0..5_000_u32 {
         state.put(round % 100, vec![1; 50]);
         kept.commit(&mut changelog, &mut state, i64::from(round));
@@ -86,7 +88,7 @@ fn a_long_history_of_a_small_state_stays_short() {
 /// The same when every life ends after a commit or two.
 #[test]
 fn lives_too_short_for_a_cycle_are_trimmed_too() {
-    let (mut changelog, mut state, mut kept) = (Changelog::default(), State::new("s"), Kept::default());
+    let (mut changelog, mut state, mut kept) = (Changelog::new(HISTORY), State::new("s"), Kept::default());
     for round in 0..3_000_u32 {
         state.put(round % 100, vec![1; 200]);
         kept.commit(&mut changelog, &mut state, i64::from(round));
@@ -97,7 +99,7 @@ fn lives_too_short_for_a_cycle_are_trimmed_too() {
 }
 
 fn history() -> Kept {
-    let (mut changelog, mut state, mut kept) = (Changelog::default(), State::new("s"), Kept::default());
+    let (mut changelog, mut state, mut kept) = (Changelog::new(HISTORY), State::new("s"), Kept::default());
     for round in 0..6_u32 {
         state.put(round, vec![1; 300_000]);
         kept.commit(&mut changelog, &mut state, i64::from(round));
@@ -116,7 +118,7 @@ fn a_missing_block_is_noticed_and_named() {
 
 #[test]
 fn a_missing_beginning_is_no_empty_state() {
-    let (mut changelog, mut state, mut kept) = (Changelog::default(), State::new("s"), Kept::default());
+    let (mut changelog, mut state, mut kept) = (Changelog::new(HISTORY), State::new("s"), Kept::default());
     for round in 0..4 {
         state.put(round, vec![]);
         kept.commit(&mut changelog, &mut state, 0);

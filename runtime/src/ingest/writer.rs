@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::sequence::Sequence;
 use super::{IngestOptions, STEP_RECORDS, SourceItem};
-use crate::changelog::{BoundedRun, Changelog, Progress, Restore};
+use crate::changelog::{BoundedRun, Changelog, History, Progress, Restore};
+use crate::draw;
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
 use crate::log::{
@@ -46,8 +47,10 @@ impl Writer {
         log.create_topics(&[TopicSpec { name: name.clone(), partitions: 1, cleanup: Cleanup::Delete }])?;
         // The id first: it ends a former self, so that what is read next is final.
         let producer = log.producer(&options.app)?;
-        let restored = restore(log.as_ref(), &name).await?;
-        let (progress, changelog) = restored.unwrap_or_default();
+        let history = draw::history()?;
+        let restored = restore(log.as_ref(), &name, history).await?;
+        let (progress, changelog) =
+            restored.unwrap_or_else(|| (Progress::default(), Changelog::new(history)));
         let is_new = progress == Progress::default();
         if !is_new && progress.parameters != options.parameters {
             return Err(Error::Refused {
@@ -143,7 +146,7 @@ impl Writer {
     }
 }
 
-async fn restore(log: &dyn Log, changelog: &str) -> Result<Option<(Progress, Changelog)>> {
+async fn restore(log: &dyn Log, changelog: &str, unnamed: History) -> Result<Option<(Progress, Changelog)>> {
     let partition = TopicPartition::new(changelog, 0);
     let ends = log.watermarks(&partition)?;
     let mut restore = Restore::default();
@@ -153,5 +156,5 @@ async fn restore(log: &dyn Log, changelog: &str) -> Result<Option<(Progress, Cha
         })
     })
     .await?;
-    restore.finish(&partition.at(ends.high), &mut [])
+    restore.finish(&partition.at(ends.high), &mut [], unnamed)
 }

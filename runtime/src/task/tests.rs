@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::input::{Input, choose};
 use super::{Task, TaskParts};
+use crate::changelog::History;
 use crate::error::BadRecord;
 use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
 use crate::processor::{Context, Processor, Routes};
@@ -185,6 +186,7 @@ fn task_of(inputs: Vec<Input>) -> Task {
         processor: Box::new(Copy),
         parameters: String::new(),
         error_budget: None,
+        history: History(1),
     };
     Task::new(parts, "changelog".into())
 }
@@ -212,8 +214,7 @@ fn a_chunk_that_comes_during_a_restore_is_not_processed_after_it() {
     let mut second = task();
     second.push(records.clone());
     let end = Offset(blocks.len() as i64);
-    let blocks = Chunk::contiguous(second.changelog_partition(), Offset(0), Offset(0), blocks, end);
-    second.restore(&blocks, Offset(0)).unwrap();
+    second.restore((0..blocks.len()).map(|at| (Offset(at as i64), blocks.value(at).unwrap()))).unwrap();
     second.restored(end, |_| Some(Offset(3)), false).unwrap();
     assert_eq!(copies(&mut second), 0, "its records were committed before");
     second.push(records);

@@ -154,7 +154,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::changelog::{Changelog, Progress};
+    use crate::changelog::{Changelog, History, Progress};
     use crate::log::Outgoing;
     use crate::log::embedded::EmbeddedLog;
     use crate::time::EventTime;
@@ -174,7 +174,7 @@ mod tests {
             let bounded = Some(BoundedRun { number, ends: Vec::new(), done, left });
             let progress = Progress { bounded, ..Progress::default() };
             let blocks = outgoing.partition(&changelog, partition);
-            Changelog::default().append(&mut [], &progress, EventTime(0), blocks);
+            Changelog::new(History(1)).append(&mut [], &progress, EventTime(0), blocks);
             producer.send(&mut outgoing).unwrap();
             producer.commit(None).unwrap();
         }

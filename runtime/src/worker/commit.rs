@@ -61,6 +61,9 @@ impl Worker<'_> {
             hosted.touched |= hosted.task.is_dirty();
             if hosted.touched {
                 offsets.extend(hosted.task.prepare_commit(&mut self.outgoing));
+                if let Some(copy) = &mut hosted.copy {
+                    copy.stage(hosted.task.blocks_in(&mut self.outgoing));
+                }
                 committed.push(*number);
             }
         }
@@ -88,7 +91,12 @@ impl Worker<'_> {
             let first = first.ok_or_else(|| {
                 Error::Defect(format!("a commit of task `{number}` wrote no changelog block"))
             })?;
-            superfluous.extend(hosted.task.committed(*first));
+            let before = hosted.task.committed(*first);
+            self.write_copy(number, |copy| {
+                copy.committed(*first)?;
+                before.as_ref().map_or(Ok(()), |before| copy.trim(before.offset))
+            });
+            superfluous.extend(before);
         }
         Ok(superfluous)
     }

@@ -1,18 +1,16 @@
-//! Hosting tasks: from assignment over restore to processing, and back when the group wants them elsewhere.
+//! Hosting tasks: taken when assigned, given back when the group wants them elsewhere, and processing in between.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
+use super::Worker;
 use super::commit::{SEND_BYTES, TRANSACTION_BYTES};
-use super::{Hosted, Worker};
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
-use crate::log::{Chunk, Offset, TopicPartition};
-use crate::processor::Routes;
-use crate::task::{Input, Phase, Task, TaskParts};
-use crate::topology::{SourceKind, Topology};
+use crate::log::TopicPartition;
+use crate::task::{Input, Phase};
+use crate::topology::SourceKind;
 
 impl Worker<'_> {
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<()> {
@@ -70,128 +68,9 @@ impl Worker<'_> {
         }
     }
 
-    /// Builds the task anew and reads its changelog to where it ends now.
-    pub(super) fn begin_restore(&mut self, number: u32) -> Result<()> {
-        let task = self.new_task(number)?;
-        let changelog = task.changelog_partition();
-        let watermarks = self.log.watermarks(&changelog)?;
-        self.side.seek(changelog, watermarks.low);
-        let hosted = Hosted {
-            task,
-            restore_end: watermarks.high,
-            restored_to: watermarks.low,
-            touched: false,
-            idle: None,
-            shown_bytes: None,
-        };
-        self.meter.task_created(number);
-        self.tasks.insert(number, hosted);
-        Ok(())
-    }
-
-    fn new_task(&self, number: u32) -> Result<Task> {
-        let mut inputs = Vec::new();
-        for (source, declared) in self.topology.sources().iter().enumerate() {
-            let partitions = match declared.kind {
-                SourceKind::Broadcast => {
-                    let topic = self.log.topic(&declared.topic)?;
-                    let topic = topic.ok_or_else(|| Error::UnknownTopic(declared.topic.clone()))?;
-                    0..topic.partitions
-                }
-                SourceKind::Stream | SourceKind::Table => number..number + 1,
-            };
-            let topic: Arc<str> = declared.topic.as_str().into();
-            inputs.extend(partitions.map(|partition| {
-                Input::new(source, declared.kind, TopicPartition::new(topic.clone(), partition))
-            }));
-        }
-        let app = &self.plan.app;
-        let parts = TaskParts {
-            app: app.clone(),
-            routes: Routes {
-                partition: number,
-                sinks: self.plan.sinks.clone(),
-                dead_letters: Topology::dead_letters_of(app).into(),
-                late: Topology::late_of(app).into(),
-                duplicates: Topology::duplicates_of(app).into(),
-            },
-            inputs,
-            processor: self.topology.build(&self.environment()),
-            parameters: self.plan.parameters.clone(),
-            error_budget: self.options.error_budget,
-        };
-        Ok(Task::new(parts, Topology::changelog_of(app).into()))
-    }
-
-    pub(super) fn take_changelog(&mut self, chunk: &Chunk) -> Result<()> {
-        let number = chunk.partition.partition;
-        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
-        // One from further on was fetched for an earlier restore.
-        if hosted.task.phase() != Phase::Restoring || chunk.from > hosted.restored_to {
-            return Ok(());
-        }
-        let first =
-            chunk.records().map(|record| record.offset()).find(|offset| *offset >= hosted.restored_to);
-        if first.is_some_and(|first| first > hosted.restored_to)
-            && self.log.watermarks(&chunk.partition)?.low > hosted.restored_to
-        {
-            // A former owner's last trim came in between: nothing that is needed is gone, but the reading starts anew.
-            return self.begin_restore(number);
-        }
-        hosted.task.restore(chunk, hosted.restored_to)?;
-        self.meter.restored_offsets(number, chunk.next.since(hosted.restored_to));
-        hosted.restored_to = hosted.restored_to.max(chunk.next);
-        if !chunk.is_empty() {
-            fault_point::reached("in-restore");
-        }
-        if hosted.restored_to < hosted.restore_end {
-            return Ok(());
-        }
-        // The offsets first, then the end of the changelog: if these are somebody else's by now, because the group has given the task
-        // away and we have not heard of it yet, then what was committed with them stands before that end, and it is no contradiction.
-        let committed = self.log.committed(&self.plan.app)?;
-        let (end, high) = (hosted.restored_to, self.log.watermarks(&chunk.partition)?.high);
-        if end < high {
-            hosted.restore_end = high;
-            return Ok(());
-        }
-        self.side.release(vec![chunk.partition.clone()]);
-        self.begin_processing(number, end, &committed)
-    }
-
-    fn begin_processing(
-        &mut self,
-        number: u32,
-        changelog_end: Offset,
-        committed: &BTreeMap<TopicPartition, Offset>,
-    ) -> Result<()> {
-        let inputs = self.tasks[&number].task.inputs().iter().map(|input| input.partition().clone());
-        let marks = self.log.watermarks_of(&inputs.collect::<Vec<_>>())?;
-        let Some(Hosted { task, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
-        let accept_errors = self.options.accept_errors;
-        task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
-        self.meter.task_restored(number, task.counters());
-        task.bootstrap_to(marks.iter().map(|marks| marks.high));
-        match &self.run {
-            Some(run) => {
-                task.begin_bounded(run.number, |input| run.ends.get(input).copied().unwrap_or_default());
-            }
-            None => task.begin_unbounded(),
-        }
-        for (input, marks) in task.inputs().iter().zip(&marks) {
-            refuse_gap(input, marks.low)?;
-        }
-        self.seek_inputs(number);
-        fault_point::reached("before-first-commit");
-        // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
-        self.commit()?;
-        self.show_status();
-        Ok(())
-    }
-
     /// Starts fetching a task's inputs. A broadcast table is fetched once for all tasks, from where the one that knows least needs it:
     /// the others ignore what they know.
-    fn seek_inputs(&self, number: u32) {
+    pub(super) fn seek_inputs(&self, number: u32) {
         for input in self.tasks[&number].task.inputs() {
             if input.kind() != SourceKind::Broadcast {
                 self.group.seek(input.partition().clone(), input.position());
@@ -320,19 +199,4 @@ fn numbers(partitions: &[TopicPartition]) -> Vec<u32> {
     numbers.sort_unstable();
     numbers.dedup();
     numbers
-}
-
-/// Records that were deleted before they were processed are missed, and nothing is missed in silence.
-fn refuse_gap(input: &Input, low: Offset) -> Result<()> {
-    if input.position() == Offset(0) || input.position() >= low {
-        return Ok(());
-    }
-    Err(Error::Refused {
-        what: format!(
-            "the records from {} to offset {low} were deleted before they were processed",
-            input.partition().at(input.position())
-        ),
-        remedy: "give the topic a longer retention, and `tidegate reset --app` to start from what is left"
-            .to_owned(),
-    })
 }

@@ -12,21 +12,26 @@ mod bounded;
 mod commit;
 mod host;
 mod ledger;
+mod local_copy;
 mod measure;
 mod meter;
+mod restore;
 mod sessions;
 mod status;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::IntervalStream;
-use tokio_stream::{Stream, StreamExt, once};
+use tokio_stream::{Stream, StreamExt, iter, once};
 
+use self::local_copy::LocalCopy;
 use self::meter::Meter;
+use self::restore::StateFrom;
 pub use ledger::Ledger;
 pub use measure::{BUCKETS, Histogram, Lately, Recent};
 pub use meter::{FailedCommits, Standing, WorkerStatus};
@@ -66,6 +71,9 @@ pub struct WorkerOptions {
     pub error_budget: Option<ErrorBudget>,
     /// `--accept-errors`: go on with a task that stopped on its error budget.
     pub accept_errors: bool,
+    /// Where copies of the tasks' changelogs are kept, so that a restart reads only what came after them from the log: a folder of this
+    /// application's on this machine, which its workers and processes may share. Without one, everything is read from the log.
+    pub state_directory: Option<PathBuf>,
     /// Where the worker shows how it is doing.
     pub status: StatusBoard,
     /// Told what a user should know while it runs: faults that are tried again, tasks that were lost.
@@ -86,6 +94,7 @@ impl Default for WorkerOptions {
             idle_close: None,
             error_budget: None,
             accept_errors: false,
+            state_directory: None,
             status: StatusBoard::default(),
             notice: Notice::default(),
         }
@@ -98,6 +107,8 @@ enum Happening {
     Group(Result<Event>),
     /// The consumer beside it: changelogs under restore, broadcast tables.
     Side(Result<Event>),
+    /// There is more to be read of a task's copy on disk.
+    Copy(u32),
     /// Time to commit and to look at idle inputs.
     Tick,
     /// The process was asked to stop.
@@ -113,6 +124,9 @@ enum Flow {
 /// A task and what its host knows of it.
 struct Hosted {
     task: Task,
+    /// Where its state comes from while it is restored, and the copy of its changelog that is kept here.
+    from: StateFrom,
+    copy: Option<LocalCopy>,
     /// Where its changelog ended when its restore began.
     restore_end: Offset,
     /// How far its changelog has been read.
@@ -175,6 +189,8 @@ struct Worker<'a> {
     /// The group has told that a newer instance is in our place.
     is_replaced: bool,
     side: Consumer,
+    /// Copies on disk are always ready, and would keep records waiting, or the other way round: they take turns.
+    copies_first: bool,
     ticks: IntervalStream,
     outgoing: Outgoing,
     /// Bytes sent since the last commit.
@@ -238,6 +254,7 @@ impl<'a> Worker<'a> {
             group,
             is_replaced: false,
             side,
+            copies_first: false,
             ticks: IntervalStream::new(ticks),
             outgoing: Outgoing::default(),
             open_bytes: 0,
@@ -285,7 +302,11 @@ impl<'a> Worker<'a> {
         // Without its thread a consumer would be silent for ever, and so would we.
         let side = (&mut self.side).chain(once(()).map(|()| Err(ended()))).map(Happening::Side);
         let group = (&mut self.group).chain(once(()).map(|()| Err(ended()))).map(Happening::Group);
-        let mut merged = stop.merge(ticks.merge(side.merge(group)));
+        let copies = restore::unread_copy(&self.tasks).map(Happening::Copy);
+        self.copies_first = !self.copies_first;
+        let (before, after) = if self.copies_first { (copies, None) } else { (None, copies) };
+        let records = iter(before).merge(side.merge(group)).merge(iter(after));
+        let mut merged = stop.merge(ticks.merge(records));
         merged.next().await.unwrap_or(Happening::Stop)
     }
 
@@ -306,6 +327,7 @@ impl<'a> Worker<'a> {
                     self.take_side(chunk)?;
                 }
             }
+            Happening::Copy(number) => self.read_copy(number)?,
             Happening::Tick => return self.tick().await,
             Happening::Stop => return self.stop(),
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tidegate_runtime::log::embedded::EmbeddedLog;
 use tidegate_runtime::log::{
-    Chunk, Cleanup, Event, Log, Offset, Outgoing, RecordRef, TopicPartition, TopicSpec, partition_for,
+    Chunk, Cleanup, Event, Log, Offset, Outgoing, RecordRef, TopicPartition, TopicSpec, Watermarks,
+    partition_for,
 };
 use tidegate_runtime::notice::Notice;
 use tidegate_runtime::processor::{Context, Processor};
@@ -141,6 +142,19 @@ impl Place {
             found.extend(self.read_partition(&TopicPartition::new(topic, partition)));
         }
         found
+    }
+
+    /// Where the changelog of a task begins and ends now.
+    pub(crate) fn changelog_start(&self, number: u32) -> u64 {
+        self.changelog(number).low.0.try_into().unwrap()
+    }
+
+    pub(crate) fn changelog_end(&self, number: u32) -> u64 {
+        self.changelog(number).high.0.try_into().unwrap()
+    }
+
+    fn changelog(&self, number: u32) -> Watermarks {
+        self.log.watermarks(&TopicPartition::new(Topology::changelog_of("counting"), number)).unwrap()
     }
 
     pub(crate) fn read_partition(&self, partition: &TopicPartition) -> Vec<(Vec<u8>, Vec<u8>)> {

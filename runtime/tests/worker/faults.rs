@@ -9,9 +9,16 @@ use crate::counting::{Place, Running, live, until_end, wait_for};
 use crate::faulty::{Call, Fault, FaultyLog};
 
 fn exact_under(fault: Fault) {
+    let copies = tempfile::tempdir().unwrap();
+    for state_directory in [None, Some(copies.path().to_owned())] {
+        exact_with(fault, WorkerOptions { state_directory, ..live("a") });
+    }
+}
+
+fn exact_with(fault: Fault, options: WorkerOptions) {
     let mut place = Place::new();
     let log = FaultyLog::failing_commits(&place.log, fault, 3);
-    let running = Running::start(&log.as_log(), live("a"));
+    let running = Running::start(&log.as_log(), options);
     for round in 1..=12_u64 {
         place.write(400);
         wait_for("the output", || place.count_output() as u64 == round * 400);

@@ -1,6 +1,7 @@
 //! The worker on the embedded log: the same answer however it is hosted, interrupted or disturbed.
 //!
 //! - `counting`: the topology all of these run, and what its output must be.
+//! - `copies`: of the changelog on this machine.
 //! - `faulty`: a log that fails on demand.
 //! - `ingesting`: writing a sequence once, and stopping it.
 //! - `lives`: ends, restarts, several workers, takeovers.
@@ -14,6 +15,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 #![allow(clippy::disallowed_methods, reason = "the ban is for the core; tests run threads against deadlines")]
 
+mod copies;
 mod counting;
 mod faults;
 mod faulty;

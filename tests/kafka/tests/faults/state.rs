@@ -2,6 +2,7 @@
 //!
 //! State comes back from the changelog (law 10). Offsets and changelogs that contradict each other are refused with the remedy (law 8).
 
+use std::path::Path;
 use std::time::Instant;
 
 use tidegate_kafka_tests::instances::Process;
@@ -43,6 +44,42 @@ fn a_state_directory_that_is_deleted_comes_back_from_the_changelog() {
     job.check();
 }
 
+/// A backup that was put back: what it says of the past is true, and the log has what came after it.
+#[test]
+fn a_state_directory_of_an_earlier_time_is_only_a_beginning() {
+    let world = world();
+    let job = Job::totals(&world);
+    let feeder = job.feed(400);
+    let (state, earlier) = (world.path("state-0"), world.path("earlier"));
+    for life in 1..=3 {
+        let process = job.start("0");
+        feeder.reach(life * 1_100);
+        job.back_at_work(&job.positions().now(), Instant::now());
+        process.kill();
+        if life == 1 {
+            copy_folder(&state, &earlier);
+        } else {
+            std::fs::remove_dir_all(&state).unwrap();
+            copy_folder(&earlier, &state);
+        }
+    }
+    feeder.finish();
+    job.finish(2);
+    job.check();
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() {
+            copy_folder(&path, &to.join(name));
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn offsets_of_the_group_reset_behind_our_back_are_refused() {
     let world = world();
@@ -77,7 +114,12 @@ fn a_changelog_that_was_trimmed_behind_our_back_is_noticed() {
     let (low, high) = world.behind.watermarks("totals-changelog", 2);
     assert!(high - low > 2, "there is something to trim");
     world.behind.trim("totals-changelog", 2, high - 2);
-    Process::start(job.processor("0", "--until-end")).refuses(1, &["totals-changelog[2]", "reset --app"]);
+    Process::start(job.processor("elsewhere", "--until-end"))
+        .refuses(1, &["totals-changelog[2]", "reset --app"]);
+    // Who has a copy of what is gone misses nothing.
+    Process::start(job.processor("0", "--until-end")).finish();
+    job.finish(0);
+    job.check();
 }
 
 /// All of it: an empty changelog beside the group's offsets is no first start.
@@ -122,6 +164,7 @@ fn a_changelog_damaged_on_the_brokers_disk_is_named() {
         let (low, _) = world.behind.watermarks("totals-changelog", 3);
         damage(&world.cluster.files_of("totals-changelog", 3), low, batch, place);
         println!("{batch:?} {place:?}");
-        Process::start(job.processor("0", "--until-end")).refuses(1, &["totals-changelog[3]@", "damaged"]);
+        Process::start(job.processor("elsewhere", "--until-end"))
+            .refuses(1, &["totals-changelog[3]@", "damaged"]);
     }
 }

@@ -1,0 +1,127 @@
+//! A block's head: what it is, before what it holds.
+
+use serde::{Deserialize, Serialize};
+
+use super::{History, Progress};
+use crate::error::{Error, Result};
+use crate::log::{Coordinates, put_varint, take_varint};
+
+/// The format of a block; a newer program must still read older ones.
+const FORMAT_VERSION: u8 = 2;
+
+/// The format that knew no history.
+const WITHOUT_HISTORY: u8 = 1;
+
+/// Which block it is, among all there ever were: no two have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockId {
+    history: History,
+    number: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Header {
+    pub(super) number: u64,
+    /// Missing in blocks of an older version.
+    pub(super) history: Option<History>,
+    pub(super) progress: Option<Progress>,
+}
+
+/// What stood in its place before blocks named their history.
+#[derive(Serialize, Deserialize)]
+struct HeaderWithoutHistory {
+    number: u64,
+    progress: Option<Progress>,
+}
+
+/// The progress in a block, if it closes a commit: for those who only want to know how far a task has come.
+///
+/// # Errors
+/// [`Error::Corrupt`] if the block is damaged.
+pub fn progress_of(at: &Coordinates, block: &[u8]) -> Result<Option<Progress>> {
+    let (header, _) = Header::split(block).map_err(|detail| Error::Corrupt { at: at.clone(), detail })?;
+    Ok(header.progress)
+}
+
+/// Which block this is; nothing for one that is damaged or of a version that named no history.
+#[must_use]
+pub fn block_id(block: &[u8]) -> Option<BlockId> {
+    let (header, _) = Header::split(block).ok()?;
+    Some(BlockId { history: header.history?, number: header.number })
+}
+
+impl Header {
+    pub(super) fn write(&self, entries: &[u8]) -> Vec<u8> {
+        let header = postcard::to_stdvec(self).expect("plain data always has a postcard form");
+        let mut block = Vec::with_capacity(header.len() + entries.len() + 8);
+        block.push(FORMAT_VERSION);
+        put_varint(&mut block, header.len() as u64);
+        block.extend_from_slice(&header);
+        block.extend_from_slice(entries);
+        block
+    }
+
+    /// The head of a block, and its entries.
+    pub(super) fn split(block: &[u8]) -> Result<(Header, &[u8]), String> {
+        let version = *block.first().ok_or("the block is empty")?;
+        if !(WITHOUT_HISTORY..=FORMAT_VERSION).contains(&version) {
+            return Err(format!(
+                "block format `{version}` is not known to this version, which writes `{FORMAT_VERSION}`"
+            ));
+        }
+        let mut at = 1;
+        let header = take_bytes(block, &mut at)?;
+        let header = match version {
+            WITHOUT_HISTORY => postcard::from_bytes(header).map(HeaderWithoutHistory::named),
+            _ => postcard::from_bytes(header),
+        };
+        let header = header.map_err(|error| format!("its header cannot be read: {error}"))?;
+        Ok((header, &block[at..]))
+    }
+}
+
+impl HeaderWithoutHistory {
+    fn named(self) -> Header {
+        Header { number: self.number, history: None, progress: self.progress }
+    }
+}
+
+/// Bytes with their length before them.
+pub(super) fn take_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8], &'static str> {
+    let len = take_varint(bytes, at)?;
+    let end = usize::try_from(len).ok().and_then(|len| at.checked_add(len)).ok_or("a length is too great")?;
+    let taken = bytes.get(*at..end).ok_or("it ends early")?;
+    *at = end;
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A newer program reads what an older one has written.
+    #[test]
+    fn a_block_that_names_no_history_is_read() {
+        let progress = Some(Progress { parameters: "size=5".to_owned(), ..Progress::default() });
+        let header =
+            postcard::to_stdvec(&HeaderWithoutHistory { number: 7, progress: progress.clone() }).unwrap();
+        let mut block = vec![WITHOUT_HISTORY, u8::try_from(header.len()).unwrap()];
+        block.extend(header);
+        block.extend(b"entries");
+        let expected = Header { number: 7, history: None, progress };
+        assert_eq!(Header::split(&block), Ok((expected, b"entries".as_slice())));
+        assert_eq!(block_id(&block), None, "nobody can tell which history it is of");
+    }
+
+    #[test]
+    fn a_block_is_told_from_any_other() {
+        let block = |history, number| {
+            Header { number, history: Some(History(history)), progress: None }.write(b"the same")
+        };
+        assert_eq!(block_id(&block(1, 2)), block_id(&block(1, 2)));
+        assert_ne!(block_id(&block(1, 2)), block_id(&block(1, 3)));
+        assert_ne!(block_id(&block(1, 2)), block_id(&block(3, 2)));
+        assert_eq!(block_id(&block(1, 2)[..4]), None);
+        assert_eq!(block_id(&[]), None);
+    }
+}

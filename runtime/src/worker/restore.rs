@@ -1,0 +1,328 @@
+//! The restore: a task's state from the log, or from the copy on this machine and what the log has behind it.
+//!
+//! Promise: what a task begins with is the state of the last commit in the log, wherever most of it was read. A copy is only read when the
+//! log still has its last block in its place: blocks are never told twice (see [`BlockId`](crate::changelog::BlockId)), so that it is then
+//! a copy of what stands before. Otherwise (a reset, an owner elsewhere that trimmed beyond it, a damaged disk) it is cleared, and
+//! the changelog is read from its beginning.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io;
+use std::iter::once;
+use std::sync::Arc;
+
+use super::local_copy::{LocalCopy, Replay};
+use super::{Hosted, Worker};
+use crate::changelog::block_id;
+use crate::draw;
+use crate::error::{Error, Result};
+use crate::fault_point;
+use crate::log::{Chunk, Offset, TopicPartition, Watermarks};
+use crate::processor::Routes;
+use crate::task::{Input, Phase, Task, TaskParts};
+use crate::topology::{SourceKind, Topology};
+
+/// How much of a copy is read before records have their turn: a chunk or so.
+const COPY_TURN_BYTES: usize = 256 * 1024;
+
+/// Where a task's state comes from while it is restored.
+pub(super) enum StateFrom {
+    /// The changelog in the log.
+    Log,
+    /// The copy, if the log has its last block: that is read first.
+    CopyIfContinued,
+    /// The copy, and then the log.
+    Copy(Replay),
+}
+
+/// A task whose copy is being read.
+pub(super) fn unread_copy(tasks: &BTreeMap<u32, Hosted>) -> Option<u32> {
+    let unread = |hosted: &Hosted| matches!(hosted.from, StateFrom::Copy(_));
+    tasks.iter().find(|(_, hosted)| unread(hosted)).map(|(number, _)| *number)
+}
+
+impl Worker<'_> {
+    /// Builds the task anew and reads its state as of where its changelog ends now.
+    pub(super) fn begin_restore(&mut self, number: u32) -> Result<()> {
+        let task = self.new_task(number)?;
+        let changelog = task.changelog_partition();
+        let watermarks = self.log.watermarks(&changelog)?;
+        let kept = self.tasks.remove(&number).and_then(|hosted| hosted.copy);
+        let copy = kept.or_else(|| self.open_copy(number));
+        let (copy, last) = self.without_gap(number, copy, watermarks);
+        let from = last.unwrap_or(watermarks.low);
+        self.side.seek(changelog, from);
+        let hosted = Hosted {
+            task,
+            from: if last.is_some() { StateFrom::CopyIfContinued } else { StateFrom::Log },
+            copy,
+            restore_end: watermarks.high,
+            restored_to: from,
+            touched: false,
+            idle: None,
+            shown_bytes: None,
+        };
+        self.meter.task_created(number);
+        self.tasks.insert(number, hosted);
+        Ok(())
+    }
+
+    fn open_copy(&self, number: u32) -> Option<LocalCopy> {
+        let directory = self.options.state_directory.as_ref()?.join(number.to_string());
+        // Held by somebody who has not noticed yet that the task is not theirs any more: this time it goes without.
+        LocalCopy::open(&directory).unwrap_or_else(|error| {
+            self.say_without_copy(number, &directory.display(), &error);
+            None
+        })
+    }
+
+    /// The copy, and the place of its last block if the log can still continue it: an empty one otherwise.
+    fn without_gap(
+        &self,
+        number: u32,
+        copy: Option<LocalCopy>,
+        watermarks: Watermarks,
+    ) -> (Option<LocalCopy>, Option<Offset>) {
+        let Some(mut copy) = copy else { return (None, None) };
+        let last = copy.last().map(|(offset, _)| offset);
+        if let Some(last) = last.filter(|last| (watermarks.low..watermarks.high).contains(last)) {
+            return (Some(copy), Some(last));
+        }
+        match copy.clear() {
+            Ok(()) => (Some(copy), None),
+            Err(error) => {
+                self.say_without_copy(number, &copy.directory().display(), &error);
+                (None, None)
+            }
+        }
+    }
+
+    fn new_task(&self, number: u32) -> Result<Task> {
+        let mut inputs = Vec::new();
+        for (source, declared) in self.topology.sources().iter().enumerate() {
+            let partitions = match declared.kind {
+                SourceKind::Broadcast => {
+                    let topic = self.log.topic(&declared.topic)?;
+                    let topic = topic.ok_or_else(|| Error::UnknownTopic(declared.topic.clone()))?;
+                    0..topic.partitions
+                }
+                SourceKind::Stream | SourceKind::Table => number..number + 1,
+            };
+            let topic: Arc<str> = declared.topic.as_str().into();
+            inputs.extend(partitions.map(|partition| {
+                Input::new(source, declared.kind, TopicPartition::new(topic.clone(), partition))
+            }));
+        }
+        let app = &self.plan.app;
+        let parts = TaskParts {
+            app: app.clone(),
+            routes: Routes {
+                partition: number,
+                sinks: self.plan.sinks.clone(),
+                dead_letters: Topology::dead_letters_of(app).into(),
+                late: Topology::late_of(app).into(),
+                duplicates: Topology::duplicates_of(app).into(),
+            },
+            inputs,
+            processor: self.topology.build(&self.environment()),
+            parameters: self.plan.parameters.clone(),
+            error_budget: self.options.error_budget,
+            history: draw::history()?,
+        };
+        Ok(Task::new(parts, Topology::changelog_of(app).into()))
+    }
+
+    pub(super) fn take_changelog(&mut self, chunk: &Chunk) -> Result<()> {
+        let number = chunk.partition.partition;
+        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
+        // One from further on was fetched for an earlier restore.
+        if hosted.task.phase() != Phase::Restoring || chunk.from > hosted.restored_to {
+            return Ok(());
+        }
+        match hosted.from {
+            StateFrom::Log => self.take_blocks(number, chunk),
+            StateFrom::CopyIfContinued => self.take_proof(number, chunk),
+            // Fetched before the copy's turn began: it comes again.
+            StateFrom::Copy(_) => Ok(()),
+        }
+    }
+
+    /// The log's block in the place of the copy's last one.
+    fn take_proof(&mut self, number: u32, chunk: &Chunk) -> Result<()> {
+        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
+        let Some(copy) = &hosted.copy else { return Ok(()) };
+        let last = hosted.restored_to;
+        if chunk.next <= last {
+            return Ok(());
+        }
+        let found = chunk.records().find(|record| record.offset() == last);
+        let id = found.and_then(|record| block_id(record.value().unwrap_or_default()));
+        if id.is_none() || id != copy.last().map(|(_, id)| id) {
+            return self.restore_from_log(number);
+        }
+        // What comes after it is asked for when the copy is read: that may take long, and chunks that wait cost memory. Mostly nothing does
+        // but the end of its transaction.
+        self.side.release(vec![chunk.partition.clone()]);
+        hosted.from = StateFrom::Copy(copy.replay());
+        let is_last = chunk.records().all(|record| record.offset() <= last);
+        hosted.restored_to = if is_last { chunk.next } else { Offset(last.0 + 1) };
+        Ok(())
+    }
+
+    /// Reads more of a task's copy.
+    pub(super) fn read_copy(&mut self, number: u32) -> Result<()> {
+        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
+        let StateFrom::Copy(replay) = &mut hosted.from else { return Ok(()) };
+        match read_turn(replay, &mut hosted.task) {
+            Ok(Turn::More) => Ok(()),
+            Ok(Turn::End) => {
+                hosted.from = StateFrom::Log;
+                let changelog = hosted.task.changelog_partition();
+                if hosted.restored_to >= hosted.restore_end {
+                    return self.take_end(number, &changelog);
+                }
+                self.side.seek(changelog, hosted.restored_to);
+                Ok(())
+            }
+            Err(failure) => {
+                self.options.notice.say(format_args!(
+                    "the copy of task `{number}` of `{}` on this machine cannot be read: {failure}; its state is read from the log instead",
+                    self.plan.app
+                ));
+                self.restore_from_log(number)
+            }
+        }
+    }
+
+    /// The copy is of no use: without it, from the beginning.
+    fn restore_from_log(&mut self, number: u32) -> Result<()> {
+        self.write_copy(number, LocalCopy::clear);
+        self.begin_restore(number)
+    }
+
+    fn take_blocks(&mut self, number: u32, chunk: &Chunk) -> Result<()> {
+        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
+        let new = |offset: &Offset| *offset >= hosted.restored_to;
+        let first = chunk.records().map(|record| record.offset()).find(new);
+        if first.is_some_and(|first| first > hosted.restored_to)
+            && self.log.watermarks(&chunk.partition)?.low > hosted.restored_to
+        {
+            // A former owner's last trim came in between: nothing that is needed is gone, but the reading starts anew.
+            return self.begin_restore(number);
+        }
+        let from = hosted.restored_to;
+        let blocks = || {
+            let records = chunk.records().filter(|record| record.offset() >= from);
+            records.map(|record| (record.offset(), record.value().unwrap_or_default()))
+        };
+        hosted.task.restore(blocks())?;
+        self.meter.restored_offsets(number, chunk.next.since(from));
+        hosted.restored_to = from.max(chunk.next);
+        self.write_copy(number, |copy| copy.append(blocks()));
+        if !chunk.is_empty() {
+            fault_point::reached("in-restore");
+        }
+        if self.tasks.get(&number).is_some_and(|hosted| hosted.restored_to >= hosted.restore_end) {
+            return self.take_end(number, &chunk.partition);
+        }
+        Ok(())
+    }
+
+    /// What has been read may be all there is.
+    fn take_end(&mut self, number: u32, changelog: &TopicPartition) -> Result<()> {
+        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
+        // The offsets first, then the end of the changelog: if these are somebody else's by now, because the group has given the task
+        // away and we have not heard of it yet, then what was committed with them stands before that end, and it is no contradiction.
+        let committed = self.log.committed(&self.plan.app)?;
+        let (end, high) = (hosted.restored_to, self.log.watermarks(changelog)?.high);
+        if end < high {
+            hosted.restore_end = high;
+            self.side.seek(changelog.clone(), end);
+            return Ok(());
+        }
+        self.side.release(vec![changelog.clone()]);
+        self.begin_processing(number, end, &committed)
+    }
+
+    fn begin_processing(
+        &mut self,
+        number: u32,
+        changelog_end: Offset,
+        committed: &BTreeMap<TopicPartition, Offset>,
+    ) -> Result<()> {
+        let inputs = self.tasks[&number].task.inputs().iter().map(|input| input.partition().clone());
+        let marks = self.log.watermarks_of(&inputs.collect::<Vec<_>>())?;
+        let Some(Hosted { task, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
+        let accept_errors = self.options.accept_errors;
+        task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
+        self.meter.task_restored(number, task.counters());
+        task.bootstrap_to(marks.iter().map(|marks| marks.high));
+        match &self.run {
+            Some(run) => {
+                task.begin_bounded(run.number, |input| run.ends.get(input).copied().unwrap_or_default());
+            }
+            None => task.begin_unbounded(),
+        }
+        for (input, marks) in task.inputs().iter().zip(&marks) {
+            refuse_gap(input, marks.low)?;
+        }
+        self.seek_inputs(number);
+        fault_point::reached("before-first-commit");
+        // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
+        self.commit()?;
+        self.show_status();
+        Ok(())
+    }
+
+    /// Does something to a task's copy, if it has one. A disk that refuses costs the copy and nothing else.
+    pub(super) fn write_copy(&mut self, number: u32, write: impl FnOnce(&mut LocalCopy) -> io::Result<()>) {
+        let Some(hosted) = self.tasks.get_mut(&number) else { return };
+        let Some(copy) = &mut hosted.copy else { return };
+        let Err(error) = write(copy) else { return };
+        let directory = copy.directory().to_owned();
+        // It may be the disk that is full.
+        let _ = copy.clear();
+        hosted.copy = None;
+        self.say_without_copy(number, &directory.display(), &error);
+    }
+
+    fn say_without_copy(&self, number: u32, directory: &dyn Display, error: &io::Error) {
+        self.options.notice.say(format_args!(
+            "no copy of task `{number}` of `{}` can be kept in `{directory}`: {error}; it works on, and a restart reads its state from \
+             the log",
+            self.plan.app
+        ));
+    }
+}
+
+enum Turn {
+    More,
+    End,
+}
+
+fn read_turn(replay: &mut Replay, task: &mut Task) -> Result<Turn, Box<dyn std::error::Error>> {
+    let mut taken = 0;
+    while taken < COPY_TURN_BYTES {
+        let next = replay.next()?;
+        let Some((offset, block)) = next else { return Ok(Turn::End) };
+        taken += block.len();
+        task.restore(once((offset, block)))?;
+        fault_point::reached("in-restore-from-copy");
+    }
+    Ok(Turn::More)
+}
+
+/// Records that were deleted before they were processed are missed, and nothing is missed in silence.
+fn refuse_gap(input: &Input, low: Offset) -> Result<()> {
+    if input.position() == Offset(0) || input.position() >= low {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        what: format!(
+            "the records from {} to offset {low} were deleted before they were processed",
+            input.partition().at(input.position())
+        ),
+        remedy: "give the topic a longer retention, and `tidegate reset --app` to start from what is left"
+            .to_owned(),
+    })
+}
