@@ -43,6 +43,18 @@ struct State {
     /// Commits lost so far.
     lost: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
+    /// How often what was open has gone dead.
+    deaths: AtomicUsize,
+}
+
+/// What becomes of a frame.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Passes,
+    /// And the connection with it.
+    IsLost,
+    /// And neither side is told.
+    Vanishes,
 }
 
 impl Proxy {
@@ -51,7 +63,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mode = AtomicU8::new(Mode::Pass as u8);
-        let state = Arc::new(State { protocol, mode, lost: AtomicUsize::new(0), open: Mutex::default() });
+        let state = Arc::new(State {
+            protocol,
+            mode,
+            lost: AtomicUsize::new(0),
+            open: Mutex::default(),
+            deaths: AtomicUsize::new(0),
+        });
         let shared = state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -75,6 +93,12 @@ impl Proxy {
         }
     }
 
+    /// Whatever is open is dead from now on, and nobody is told: as when a broker's machine loses power, or a firewall forgets. New
+    /// connections work.
+    pub fn go_dead(&self) {
+        self.state.deaths.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// How many commits have been lost.
     pub fn lost(&self) -> usize {
         self.state.lost.load(Ordering::SeqCst)
@@ -96,14 +120,23 @@ impl State {
         self.open.lock().unwrap().extend([client, server]);
         let commits = Arc::<Mutex<BTreeSet<i32>>>::default();
         let (state, seen) = (self.clone(), commits.clone());
+        let born = self.deaths.load(Ordering::SeqCst);
         std::thread::spawn(move || match state.protocol {
-            Protocol::Kafka => forward(there, |frame| state.request(frame, &seen)),
+            Protocol::Kafka => forward(there, |frame| state.fate(born, || state.request(frame, &seen))),
             Protocol::Any => forward_anything(there),
         });
         std::thread::spawn(move || match self.protocol {
-            Protocol::Kafka => forward(back, |frame| self.answer(frame, &commits)),
+            Protocol::Kafka => forward(back, |frame| self.fate(born, || self.answer(frame, &commits))),
             Protocol::Any => forward_anything(back),
         });
+    }
+
+    fn fate(&self, born: usize, passes: impl FnOnce() -> bool) -> Fate {
+        match passes() {
+            _ if self.deaths.load(Ordering::SeqCst) > born => Fate::Vanishes,
+            true => Fate::Passes,
+            false => Fate::IsLost,
+        }
     }
 
     /// True if the request may pass.
@@ -132,19 +165,20 @@ impl State {
     }
 }
 
-/// Passes frames on, each whole, until one may not pass or a side ends; then ends both.
-fn forward((mut from, mut to): (TcpStream, TcpStream), mut passes: impl FnMut(&[u8]) -> bool) {
+/// Passes frames on, each whole, until one is lost or a side ends; then ends both.
+fn forward((mut from, mut to): (TcpStream, TcpStream), mut fate: impl FnMut(&[u8]) -> Fate) {
     let mut frame = Vec::new();
     let mut pass = || {
         let mut length = [0; 4];
         from.read_exact(&mut length)?;
         frame.resize(usize::try_from(u32::from_be_bytes(length)).unwrap(), 0);
         from.read_exact(&mut frame)?;
-        if !passes(&frame) {
-            return Ok(false);
+        let fate = fate(&frame);
+        if fate == Fate::Passes {
+            to.write_all(&length)?;
+            to.write_all(&frame)?;
         }
-        to.write_all(&length)?;
-        to.write_all(&frame).map(|()| true)
+        Ok(fate != Fate::IsLost)
     };
     while matches!(pass(), Ok::<bool, std::io::Error>(true)) {}
     end(&from, &to);

@@ -62,6 +62,10 @@ impl fmt::Debug for RegistryConnection {
     }
 }
 
+/// A broker that leaves a question unanswered for longer is taken for gone: a connection can be dead without a word. Not for questions that
+/// wait at the broker, as those of a group do, nor for those of an admin, which say themselves how long they wait.
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
+
 /// What every client of ours starts from.
 const DEFAULTS: [(&str, &str); 6] = [
     ("client.id", "tidegate"),

@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::admin::Admin;
-use super::connection::Connection;
+use super::connection::{Connection, SILENCE};
 use super::fault;
 use super::queue::{Fetched, MessageBatch, PartitionQueue};
 use super::serving::{Calls, Counted, serve};
@@ -134,6 +134,7 @@ impl Fetcher {
             ("fetch.queue.backoff.ms", "2"),
             ("fetch.min.bytes", &enough.to_string()),
             ("fetch.wait.max.ms", &wait.as_millis().to_string()),
+            ("socket.timeout.ms", &SILENCE.as_millis().to_string()),
         ]);
         config
             .set("isolation.level", "read_committed")

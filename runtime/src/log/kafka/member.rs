@@ -21,7 +21,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as Position, TopicPartitionList};
 
-use super::connection::Connection;
+use super::connection::{Connection, SILENCE};
 use super::fault;
 use super::lives::Lives;
 use super::proof::{NativeMetadata, Proof};
@@ -366,7 +366,7 @@ impl ConsumerContext for Rebalances {
 
 fn configuration(connection: &Connection, subscription: &Subscription) -> rdkafka::ClientConfig {
     let session_ms = subscription.session_timeout_ms;
-    let mut config = connection.client();
+    let mut config = connection.client_with(&[("socket.timeout.ms", &SILENCE.as_millis().to_string())]);
     config
         .set("group.id", &subscription.group)
         // Shown as the member's name by every tool, and by `tidegate groups`.

@@ -9,7 +9,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
@@ -29,6 +29,8 @@ pub(super) struct Client {
     native: NonNull<sys::rd_kafka_t>,
     /// What the callbacks write to: kept here until the client and its threads are gone.
     ears: Arc<Ears>,
+    /// A call was given up without an answer.
+    is_left_unanswered: AtomicBool,
 }
 
 /// What the callbacks of a client write to.
@@ -88,7 +90,7 @@ impl Client {
             what: format!("the connection's properties do not fit together: {}", text_of(text.as_ptr())),
             remedy: "correct them".to_owned(),
         })?;
-        Ok(Client { native, ears })
+        Ok(Client { native, ears, is_left_unanswered: AtomicBool::new(false) })
     }
 
     /// For the calls of the C interface.
@@ -118,8 +120,16 @@ impl Client {
         self.ears.heard.recent().is_some()
     }
 
+    /// True once a call was given up: its connection may be dead without a word, and what is asked on it next would be given up too.
+    pub(super) fn is_left_unanswered(&self) -> bool {
+        self.is_left_unanswered.load(Ordering::Relaxed)
+    }
+
     /// What a call was answered with, and what was heard meanwhile.
     pub(super) fn failure(&self, code: sys::rd_kafka_resp_err_t, text: Option<String>) -> Failure {
+        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT {
+            self.is_left_unanswered.store(true, Ordering::Relaxed);
+        }
         // Connection errors with their codes wait in the queue.
         self.poll(0);
         let heard = self.ears.heard.recent();

@@ -1,11 +1,17 @@
-//! The broker restarted, cleanly and by SIGKILL, and away for a minute.
+//! The broker restarted, cleanly and by SIGKILL, and away for a minute; connections that go dead without a word.
 
 use std::time::{Duration, Instant};
 
+use tidegate_kafka_tests::feeder::Feeder;
+use tidegate_kafka_tests::input::{encoded, golden};
 use tidegate_kafka_tests::instances::Process;
 use tidegate_kafka_tests::job::Job;
 use tidegate_kafka_tests::measure::cpu_per_mille;
+use tidegate_kafka_tests::proxied::{broker, broker_flags};
+use tidegate_kafka_tests::proxy::Mode;
 use tidegate_kafka_tests::world::World;
+use tidegate_runtime::log::kafka::{Connection, KafkaLog, RegistryConnection};
+use tidegate_runtime::log::{Event, Log as _, Offset, TopicPartition};
 
 use crate::world;
 
@@ -61,4 +67,46 @@ fn a_broker_away_for_a_minute() {
         assert!(shares.iter().all(|share| *share < 20), "{shares:?} per mille");
     };
     through_outages(&Job::speeding(&world), 250, &[(3_000, &away)]);
+}
+
+/// Nothing ends, and nothing is answered: each client must find out by itself that it talks to nobody.
+#[test]
+fn connections_that_go_dead_without_a_word() {
+    let world = world();
+    broker().set(Mode::Pass);
+    let mut job = Job::totals(&world);
+    job.through = Some(broker_flags(&world.cluster));
+    let dead = |_: &World, _: &[&Process]| broker().go_dead();
+    through_outages(&job, 150, &[(500, &dead), (1_500, &dead)]);
+}
+
+/// The same for who only reads, as a sink does: there is no commit that would notice.
+#[test]
+fn a_reader_whose_connection_goes_dead_without_a_word() {
+    let world = world();
+    broker().set(Mode::Pass);
+    world.create_topics();
+    let rows = golden("invoices-derivative/input.jsonl.gz");
+    let registry =
+        RegistryConnection { urls: vec![world.cluster.registry.clone()], ..RegistryConnection::default() };
+    let through = format!("127.0.0.1:{}", broker().port);
+    let log = KafkaLog::open(Connection::new(through, registry)).unwrap();
+    let mut reader = log.reader(1 << 20).unwrap();
+    (0..4).for_each(|number| reader.seek(TopicPartition::new("invoices", number), Offset(0)));
+    let mut read = |goal: usize| {
+        let (begun, mut read) = (Instant::now(), 0);
+        while read < goal {
+            if let Event::Chunk(chunk) = reader.blocking_next().unwrap() {
+                read += chunk.len();
+            }
+        }
+        (read, begun.elapsed())
+    };
+    let feeder = Feeder::start(world.brokers(), encoded(&rows, &world.registry), 1_000);
+    let (before, _) = read(500);
+    broker().go_dead();
+    feeder.finish();
+    let (_, took) = read(rows.len() - before);
+    println!("found again: {took:?}");
+    assert!(took < FOUND_AGAIN, "read after {took:?}");
 }

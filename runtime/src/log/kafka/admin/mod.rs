@@ -54,12 +54,18 @@ impl Admin {
         Ok(Admin { connection: connection.clone(), client, cluster_id: OnceLock::new() })
     }
 
-    fn client(&self) -> Arc<Client> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The client to ask: another one once a question was given up. Its connections may be dead without a word, and it must not live when
+    /// the answer comes after all, see [`request::Request::for_coordinator`].
+    fn client(&self) -> Result<Arc<Client>> {
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_left_unanswered() {
+            *kept = Arc::new(asking(&self.connection)?);
+        }
+        Ok(kept.clone())
     }
 
     /// Asks a group's coordinator. librdkafka keeps its address even when it is told that it is the wrong one: then a new client looks it
-    /// up anew. A client with a request that was given up is replaced as well, see [`request::Request::for_coordinator`].
+    /// up anew.
     fn ask_coordinator<T>(
         &self,
         what: &str,
@@ -67,7 +73,7 @@ impl Admin {
     ) -> Result<T> {
         let begun = Instant::now();
         loop {
-            let client = self.client();
+            let client = self.client()?;
             let failure = match ask(&client) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -77,7 +83,7 @@ impl Admin {
                 _ if failure.is_coordinator_moving() => SETTLES_WITHIN,
                 _ => Duration::ZERO,
             };
-            if matches!(failure.code, Code::NotCoordinator | Code::OperationTimedOut) {
+            if failure.code == Code::NotCoordinator {
                 self.replace(&client)?;
             }
             if begun.elapsed() >= patience {
@@ -92,7 +98,7 @@ impl Admin {
         if let Some(id) = self.cluster_id.get() {
             return Ok(id.clone());
         }
-        let id = request::cluster_id(&self.client())?;
+        let id = request::cluster_id(&*self.client()?)?;
         Ok(self.cluster_id.get_or_init(|| id).clone())
     }
 
@@ -115,7 +121,7 @@ impl Admin {
             }
             // Asked first what would happen: one topic that a broker refuses must not leave the others behind.
             for only_checked in [true, false] {
-                if let Made::Raced = topics::create(&self.client(), &missing, &[], only_checked)? {
+                if let Made::Raced = topics::create(&*self.client()?, &missing, &[], only_checked)? {
                     return Ok(false);
                 }
             }
@@ -145,9 +151,9 @@ impl Admin {
 
     /// Those of these topics that exist, by name.
     fn infos(&self, names: &[&str]) -> Result<Vec<TopicInfo>> {
-        let seen = topics::describe(&self.client(), names, "look up topics")?;
+        let seen = topics::describe(&*self.client()?, names, "look up topics")?;
         let names: Vec<&str> = seen.keys().map(String::as_str).collect();
-        let cleanup = configs::cleanup(&self.client(), &names)?;
+        let cleanup = configs::cleanup(&*self.client()?, &names)?;
         let mut infos = Vec::new();
         for (name, seen) in &seen {
             match cleanup.get(name) {
@@ -172,7 +178,7 @@ impl Admin {
         let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         let what = "wait for the new topics";
         until_it_shows(what, || {
-            let seen = topics::describe(&self.client(), &names, what)?;
+            let seen = topics::describe(&*self.client()?, &names, what)?;
             let is_ready = |spec: &&TopicSpec| {
                 seen.get(&spec.name).is_some_and(|seen| seen.is_led && seen.partitions == spec.partitions)
             };
@@ -181,9 +187,9 @@ impl Admin {
     }
 
     pub(super) fn topics(&self) -> Result<Vec<TopicInfo>> {
-        let listed = topics::list(&self.client())?;
+        let listed = topics::list(&*self.client()?)?;
         let names: Vec<&str> = listed.keys().map(String::as_str).collect();
-        let mut cleanup = configs::cleanup(&self.client(), &names)?;
+        let mut cleanup = configs::cleanup(&*self.client()?, &names)?;
         let info = |(name, partitions): (String, u32)| match cleanup.remove(&name) {
             Some(Err(failure)) if failure.is_unknown_topic() => None,
             // Another application's topic, whose settings are kept from us, must not keep ours from being listed.
@@ -201,15 +207,15 @@ impl Admin {
     pub(super) fn partition_counts(&self, names: &[String]) -> Result<Vec<u32>> {
         let distinct: std::collections::BTreeSet<&str> = names.iter().map(String::as_str).collect();
         let distinct: Vec<&str> = distinct.into_iter().collect();
-        let seen = topics::describe(&self.client(), &distinct, "look up topics")?;
+        let seen = topics::describe(&*self.client()?, &distinct, "look up topics")?;
         let count = |name: &String| seen.get(name).map(|seen| seen.partitions);
         names.iter().map(|name| count(name).ok_or_else(|| Error::UnknownTopic(name.clone()))).collect()
     }
 
     pub(super) fn delete_topic(&self, name: &str) -> Result<()> {
-        topics::delete(&self.client(), name)?;
+        topics::delete(&*self.client()?, name)?;
         let what = format!("wait until topic `{name}` is gone");
-        until_it_shows(&what, || Ok(topics::describe(&self.client(), &[name], &what)?.is_empty()))?;
+        until_it_shows(&what, || Ok(topics::describe(&*self.client()?, &[name], &what)?.is_empty()))?;
         // The coordinators drop its offsets a moment later. Until then, a new topic of this name would begin with old positions.
         let what = format!("wait until the offsets in topic `{name}` are gone");
         until_it_shows(&what, || {
@@ -230,7 +236,7 @@ impl Admin {
 
     /// The ends of several partitions, in their order, in the time of one.
     pub(super) fn ends(&self, partitions: &[TopicPartition]) -> Result<Vec<Watermarks>> {
-        if partitions.is_empty() { Ok(Vec::new()) } else { offsets::ends(&self.client(), partitions) }
+        if partitions.is_empty() { Ok(Vec::new()) } else { offsets::ends(&*self.client()?, partitions) }
     }
 
     pub(super) fn offset_at_time(&self, partition: &TopicPartition, time: EventTime) -> Result<Offset> {
@@ -238,7 +244,7 @@ impl Admin {
         // Times below zero mean something else to a broker, and every record may have one.
         let from = match time.0 < 0 {
             true => Some(ends.low),
-            false => offsets::from_time(&self.client(), partition, time)?,
+            false => offsets::from_time(&*self.client()?, partition, time)?,
         };
         match from {
             // After a trim into the middle of a batch a broker looks no further than that batch, whose greatest time is gone.
@@ -251,7 +257,7 @@ impl Admin {
     }
 
     pub(super) fn trim(&self, partition: &TopicPartition, before: Offset) -> Result<()> {
-        offsets::trim(&self.client(), partition, before)
+        offsets::trim(&*self.client()?, partition, before)
     }
 
     pub(super) fn groups(&self) -> Result<Vec<GroupInfo>> {
@@ -308,18 +314,18 @@ impl Admin {
 
     /// A broker's settings.
     pub(super) fn broker_settings(&self, id: i32) -> Result<Settings, Failure> {
-        configs::of_broker(&self.client(), id)
+        configs::of_broker(&*self.client()?, id)
     }
 
     /// The settings of these topics, as far as they can be read.
     pub(super) fn topic_settings(&self, names: &[&str]) -> Result<Answers<Settings>, Failure> {
-        configs::of_topics(&self.client(), names)
+        configs::of_topics(&*self.client()?, names)
     }
 
     /// Makes a topic whose records bear the broker's time.
     pub(super) fn make_probe(&self, spec: &TopicSpec) -> Result<()> {
         let settings = [(c"message.timestamp.type", c"LogAppendTime")];
-        match topics::create(&self.client(), &[spec], &settings, false)? {
+        match topics::create(&*self.client()?, &[spec], &settings, false)? {
             Made::All => self.wait_until_led(&[spec]),
             Made::Raced => Err(transient("make the topics", "one of this name exists")),
         }
@@ -327,7 +333,7 @@ impl Admin {
 
     /// Removes a topic in which no group has offsets.
     pub(super) fn remove_probe(&self, name: &str) -> Result<()> {
-        topics::delete(&self.client(), name)
+        topics::delete(&*self.client()?, name)
     }
 
     /// The coordinator's ids of the members of a group that bear this name: another one in every life of a member.

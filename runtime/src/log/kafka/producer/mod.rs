@@ -19,15 +19,13 @@ use std::time::Duration;
 use self::at_least_once::AtLeastOnce;
 use self::exactly_once::KafkaProducer;
 use super::admin::Admin;
-use super::connection::Connection;
+use super::connection::{Connection, SILENCE};
 use super::proof::Proof;
 use crate::error::{Error, Result};
 use crate::log::{Membership, Producer};
 
 /// A producer that goes away waits no longer than this; the broker ends what it leaves.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// A broker that is silent for longer is taken for gone.
-const SILENCE: Duration = Duration::from_secs(10);
 /// How long after their time is over records may take to be reported.
 const REPORTS_WITHIN: Duration = Duration::from_secs(1);
 
