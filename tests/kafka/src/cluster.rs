@@ -60,6 +60,9 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka")
 }
 
+/// How much of a broker's log is shown: several rebalances of every group.
+const LAST_LINES: usize = 200;
+
 /// Ports below those that the system gives to outgoing connections: with a broker away for a while, one of its own clients might get
 /// its port, and connect to itself.
 const PORTS: (u64, u64) = (10_000, 30_000);
@@ -152,6 +155,14 @@ impl Cluster {
 
     pub fn start_broker(&self) {
         self.run(&["start", "broker"]);
+    }
+
+    /// What the broker has said of its groups lately: who was waited for, who went.
+    pub fn said_of_groups(&self) -> String {
+        let Some(own) = &self.own else { return String::new() };
+        let log = std::fs::read_to_string(own.directory.join("broker.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("[GroupCoordinator")).collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 
     /// Where the broker keeps a partition's files.

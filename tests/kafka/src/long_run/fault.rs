@@ -53,6 +53,7 @@ pub(super) enum Fault {
         mode: Mode,
         time: Duration,
     },
+    ConnectionsGoDead,
     RegistryAway {
         time: Duration,
     },
@@ -97,7 +98,8 @@ impl Fault {
             }
             72..78 => Fault::RestartBroker { hard: draw.below(2) == 0 },
             78..81 => Fault::BrokerAway { time: draw.ms(5_000, 60_000) },
-            81..95 => {
+            81..84 => Fault::ConnectionsGoDead,
+            84..95 => {
                 let mode = [Mode::LoseAnswers, Mode::LoseRequests, Mode::Cut][draw.index(3)];
                 Fault::Network { mode, time: draw.ms(50, 9_000) }
             }
@@ -151,6 +153,7 @@ impl Fault {
                 pass(*time);
                 broker().set(Mode::Pass);
             }
+            Fault::ConnectionsGoDead => broker().go_dead(),
             Fault::RegistryAway { time } => {
                 registry().set(Mode::Cut);
                 pass(*time);
@@ -193,6 +196,7 @@ impl Fault {
             Fault::Network { mode: Mode::LoseAnswers, .. } => "answers to commits lost",
             Fault::Network { mode: Mode::LoseRequests, .. } => "commits lost on their way",
             Fault::Network { .. } => "connections cut",
+            Fault::ConnectionsGoDead => "connections dead without a word",
             Fault::RegistryAway { .. } => "registry away",
         }
     }
@@ -216,7 +220,7 @@ impl fmt::Display for Fault {
             Fault::BrokerAway { time } | Fault::Network { time, .. } | Fault::RegistryAway { time } => {
                 write!(f, ": {} ms", time.as_millis())
             }
-            Fault::RestartBroker { .. } => Ok(()),
+            Fault::RestartBroker { .. } | Fault::ConnectionsGoDead => Ok(()),
         }
     }
 }

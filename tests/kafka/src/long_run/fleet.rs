@@ -211,7 +211,8 @@ impl<'w> Fleet<'w> {
             let words = place.process.as_ref().map(Process::said).unwrap_or_default();
             format!("\n--- {}\n{words}", place.name)
         };
-        self.places.iter().map(said).collect()
+        let all: String = self.places.iter().map(said).collect();
+        format!("{all}\n--- the broker, of its groups\n{}", self.world.cluster.said_of_groups())
     }
 
     /// Waits for the simulators, stops everybody, and brings everything to its end without faults.
