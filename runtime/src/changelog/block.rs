@@ -17,6 +17,8 @@ const WITHOUT_HISTORY: u8 = 1;
 pub struct BlockId {
     history: History,
     number: u64,
+    /// A log that lost what it had confirmed holds other blocks under the same numbers.
+    checksum: u32,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ pub fn progress_of(at: &Coordinates, block: &[u8]) -> Result<Option<Progress>> {
 #[must_use]
 pub fn block_id(block: &[u8]) -> Option<BlockId> {
     let (header, _) = Header::split(block).ok()?;
-    Some(BlockId { history: header.history?, number: header.number })
+    Some(BlockId { history: header.history?, number: header.number, checksum: crc32fast::hash(block) })
 }
 
 impl Header {
@@ -115,13 +117,15 @@ mod tests {
 
     #[test]
     fn a_block_is_told_from_any_other() {
-        let block = |history, number| {
-            Header { number, history: Some(History(history)), progress: None }.write(b"the same")
+        let block = |history, number, entries: &[u8]| {
+            Header { number, history: Some(History(history)), progress: None }.write(entries)
         };
-        assert_eq!(block_id(&block(1, 2)), block_id(&block(1, 2)));
-        assert_ne!(block_id(&block(1, 2)), block_id(&block(1, 3)));
-        assert_ne!(block_id(&block(1, 2)), block_id(&block(3, 2)));
-        assert_eq!(block_id(&block(1, 2)[..4]), None);
+        let (one, id) = (block(1, 2, b"one"), block_id);
+        assert_eq!(id(&one), id(&block(1, 2, b"one")));
+        assert_ne!(id(&one), id(&block(1, 3, b"one")));
+        assert_ne!(id(&one), id(&block(3, 2, b"one")));
+        assert_ne!(id(&one), id(&block(1, 2, b"two")));
+        assert_eq!(id(&one[..4]), None);
         assert_eq!(block_id(&[]), None);
     }
 }
