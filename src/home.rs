@@ -29,8 +29,8 @@ pub(crate) struct HomeArgs {
     /// Directory of the embedded log, and of what belongs to this machine (variable: TIDEGATE_DATA_DIR).
     ///
     /// With --brokers the log is the Kafka cluster; this directory then only keeps the ids of the instances that run here, so that a
-    /// restart takes its own again, and copies of their state, so that it need not read that from the cluster. It can be deleted at any
-    /// time.
+    /// restart takes its own again, and copies of their state, so that it need not read that from the cluster. While nothing runs
+    /// here it may be deleted.
     #[arg(long, value_name = "DIR", global = true, default_value = "./tidegate-data", help_heading = GLOBAL_OPTIONS)]
     data: PathBuf,
     /// Take flags from this TOML file (variable: TIDEGATE_CONFIG).

@@ -18,8 +18,8 @@ pub(crate) struct KafkaArgs {
     /// Use this Kafka cluster instead of the embedded log: one broker or more, separated by commas.
     ///
     /// From one of them all others are learnt. Without this flag everything happens on the embedded log in --data; with it, --data only
-    /// keeps what belongs to this machine: the ids of the instances that run here. An empty value means the embedded log,
-    /// whatever the file or the variable say.
+    /// keeps what belongs to this machine: the ids of the instances that run here, and copies of their state. An empty value means the
+    /// embedded log, whatever the file or the variable say.
     #[arg(long, short, global = true, value_name = "HOST:PORT[,…]", help_heading = KAFKA)]
     pub(super) brokers: Option<String>,
     /// Set any property of librdkafka, as kcat does; may be repeated.

@@ -164,7 +164,8 @@ fn a_changelog_damaged_on_the_brokers_disk_is_named() {
         let (low, _) = world.behind.watermarks("totals-changelog", 3);
         damage(&world.cluster.files_of("totals-changelog", 3), low, batch, place);
         println!("{batch:?} {place:?}");
-        Process::start(job.processor("elsewhere", "--until-end"))
-            .refuses(1, &["totals-changelog[3]@", "damaged"]);
+        // With its copy it would not read the first.
+        std::fs::remove_dir_all(world.path("state-0")).unwrap();
+        Process::start(job.processor("0", "--until-end")).refuses(1, &["totals-changelog[3]@", "damaged"]);
     }
 }
