@@ -1,6 +1,6 @@
 //! The worker: one thread that hosts tasks of an application on a log.
 //!
-//! Its loop has two halves. [`Worker::next`] only waits, over merged streams, and returns one [`Happening`]; [`Worker::apply`] decides and
+//! Its loop has two halves. [`Worker::next`] only waits, over streams, and returns one [`Happening`]; [`Worker::apply`] decides and
 //! never waits for anything but the log. What a worker promises: everything a step did is committed in one transaction (law 7), and after
 //! a commit whose outcome is unknown the tasks it touched go back to what was committed, offsets and state alike (law 8). A passing fault
 //! ends at most a session: see [`run`].
@@ -20,14 +20,14 @@ mod sessions;
 mod status;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::IntervalStream;
-use tokio_stream::{Stream, StreamExt, iter, once};
 
 use self::local_copy::LocalCopy;
 use self::meter::Meter;
@@ -189,8 +189,6 @@ struct Worker<'a> {
     /// The group has told that a newer instance is in our place.
     is_replaced: bool,
     side: Consumer,
-    /// Copies on disk are always ready, and would keep records waiting, or the other way round: they take turns.
-    copies_first: bool,
     ticks: IntervalStream,
     outgoing: Outgoing,
     /// Bytes sent since the last commit.
@@ -254,7 +252,6 @@ impl<'a> Worker<'a> {
             group,
             is_replaced: false,
             side,
-            copies_first: false,
             ticks: IntervalStream::new(ticks),
             outgoing: Outgoing::default(),
             open_bytes: 0,
@@ -295,19 +292,18 @@ impl<'a> Worker<'a> {
         TaskEnvironment::new(self.schemas.clone(), self.plan.encoders.clone())
     }
 
-    /// Waits; decides nothing. The merge asks its streams in this order, so records never hold up a stop or a tick.
+    /// Waits; decides nothing. Of what is there it takes any: whatever is always there, as a tick that takes longer than its interval or a
+    /// copy on disk, must not keep the rest waiting for ever.
     async fn next(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Happening {
-        let stop = FutureStream(stop).map(|()| Happening::Stop);
-        let ticks = (&mut self.ticks).map(|_| Happening::Tick);
-        // Without its thread a consumer would be silent for ever, and so would we.
-        let side = (&mut self.side).chain(once(()).map(|()| Err(ended()))).map(Happening::Side);
-        let group = (&mut self.group).chain(once(()).map(|()| Err(ended()))).map(Happening::Group);
-        let copies = restore::unread_copy(&self.tasks).map(Happening::Copy);
-        self.copies_first = !self.copies_first;
-        let (before, after) = if self.copies_first { (copies, None) } else { (None, copies) };
-        let records = iter(before).merge(side.merge(group)).merge(iter(after));
-        let mut merged = stop.merge(ticks.merge(records));
-        merged.next().await.unwrap_or(Happening::Stop)
+        let copy = restore::unread_copy(&self.tasks);
+        tokio::select! {
+            () = stop => Happening::Stop,
+            _ = self.ticks.next() => Happening::Tick,
+            Some(number) = ready(copy) => Happening::Copy(number),
+            // Without its thread a consumer would be silent for ever, and so would we.
+            event = self.side.next() => Happening::Side(event.unwrap_or_else(|| Err(ended()))),
+            event = self.group.next() => Happening::Group(event.unwrap_or_else(|| Err(ended()))),
+        }
     }
 
     async fn apply(&mut self, happening: Happening) -> Result<Flow> {
@@ -403,18 +399,4 @@ impl<'a> Worker<'a> {
 
 fn ended() -> Error {
     Error::Defect("the consumer's thread has ended".to_owned())
-}
-
-/// A future as a stream of one item: what a merge can wait for.
-struct FutureStream<'f, F>(&'f mut F);
-
-impl<F: Future<Output = ()> + Unpin> Stream for FutureStream<'_, F> {
-    type Item = ();
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<()>> {
-        std::pin::Pin::new(&mut *self.0).poll(cx).map(Some)
-    }
 }

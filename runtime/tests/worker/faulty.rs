@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use tidegate_runtime::log::{
     Command, Consumer, GroupInfo, GroupOffsets, Log, Notice, Offset, Outgoing, Producer, Receipt, SchemaId,
@@ -65,6 +66,8 @@ type Happening = Box<dyn FnOnce() + Send>;
 struct Shared {
     /// Happens while this is asked for, the next time.
     meanwhile: Mutex<Option<(Call, Happening)>>,
+    /// How long an answer takes.
+    slow: Mutex<BTreeMap<Call, Duration>>,
     commits: AtomicU64,
     opened: AtomicU64,
     outages: Mutex<BTreeMap<Call, Outage>>,
@@ -94,6 +97,11 @@ impl FaultyLog {
         *self.shared.meanwhile.lock().unwrap() = Some((call, Box::new(happens)));
     }
 
+    /// Lets every answer to this take so long.
+    pub(crate) fn slow_down(&self, call: Call, time: Duration) {
+        self.shared.slow.lock().unwrap().insert(call, time);
+    }
+
     /// Lets `passing` more of these calls pass and fails `failing` after them.
     pub(crate) fn fail(&self, call: Call, passing: u64, failing: u64) {
         let mut outages = self.shared.outages.lock().unwrap();
@@ -121,6 +129,11 @@ impl Shared {
         if let Call::Watermarks | Call::Committed = call {
             let unsettled = self.is_unsettled.load(Ordering::SeqCst);
             assert!(!unsettled, "{call:?} before the id of an unknown outcome was opened again (law 8)");
+        }
+        let slow = self.slow.lock().unwrap().get(&call).copied().unwrap_or_default();
+        let answers_at = Instant::now() + slow;
+        while Instant::now() < answers_at {
+            std::thread::park_timeout(answers_at.saturating_duration_since(Instant::now()));
         }
         let happens = self.meanwhile.lock().unwrap().take_if(|(asked, _)| *asked == call);
         if let Some((_, happens)) = happens {

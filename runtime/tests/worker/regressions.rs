@@ -186,3 +186,21 @@ fn judges_by_what_was_there_before(rounds: u64, trouble: impl Fn(&FaultyLog)) ->
     assert_eq!(counts, BTreeMap::from([("judged", rounds), ("missed", 0)]));
     faulty
 }
+
+/// Nothing of its own to do, and looking how far the others are takes longer than from one tick to the next: ticks must not keep it from
+/// hearing that their tasks are its own now.
+#[test]
+fn who_waits_for_others_hears_that_their_tasks_are_its_own() {
+    let mut place = Place::new();
+    place.write(1_000);
+    let first = Running::start(&place.log, live("first"));
+    wait_for("the first to work", || place.count_output() == 1_000);
+    let log = FaultyLog::new(&place.log);
+    log.slow_down(Call::Watermarks, Duration::from_millis(150));
+    let second = Running::start(&log.as_log(), until_end("second"));
+    wait_for("two members", || place.log.groups().unwrap().iter().any(|group| group.members.len() == 2));
+    first.stop().unwrap();
+    wait_for("the second to end", || second.has_ended());
+    second.wait().unwrap();
+    place.check();
+}
