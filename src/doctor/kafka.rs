@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::Result;
 use tidegate_runtime::log::Log as _;
-use tidegate_runtime::log::kafka::diagnosis::{Diagnosis, Read, Told, Unread, ask, ask_registry};
+use tidegate_runtime::log::kafka::diagnosis::{Diagnosis, Read, Spread, Told, Unread, ask, ask_registry};
 use tidegate_runtime::log::kafka::{Connection, KafkaLog};
 use tidegate_runtime::topology::Topology;
 use tidegate_schemas::TOPICS;
@@ -76,6 +76,9 @@ fn ask_all(connection: &Connection, addresses: BTreeSet<String>) -> Asked {
     })
 }
 
+/// The topics of a cluster.
+type Topics = BTreeMap<String, Spread>;
+
 /// A cluster that has answered.
 struct Cluster<'a> {
     examination: &'a Examination<'a>,
@@ -94,22 +97,24 @@ impl Cluster<'_> {
     }
 
     fn examine(&self, report: &mut Report) -> Result<()> {
-        if !self.told.brokers.iter().any(|broker| self.is_reached(&broker.address)) {
+        // Clients live by what those tell.
+        let advertised = self.told.brokers.iter().filter_map(|broker| self.asked.get(&broker.address));
+        let Some(topics) = advertised.flatten().find_map(|told| told.topics.as_ref()) else {
             let unreached =
                 |what: &str| Finding::skip(what, "no broker is reached where it sends its clients");
             return report.add(["settings", "topics", "applications"].map(unreached).to_vec());
-        }
-        report.add(self.settings())?;
+        };
+        report.add(self.settings(topics))?;
         let partitions: BTreeMap<&str, u32> =
-            self.told.topics.iter().map(|(name, spread)| (name.as_str(), spread.partitions)).collect();
+            topics.iter().map(|(name, spread)| (name.as_str(), spread.partitions)).collect();
         let apps = needs::applications_of(self.examination.apps, &partitions);
-        report.add(self.topics(&apps))?;
+        report.add(self.topics(topics, &apps))?;
         report.add(needs::inputs(&partitions)?)?;
         report.add(needs::applications(self.log, &apps, &partitions))
     }
 
     /// Each broker tells its own settings: one that is not reached, none.
-    fn settings(&self) -> Vec<Finding> {
+    fn settings(&self, topics: &Topics) -> Vec<Finding> {
         let diagnosis = Diagnosis::of(self.log);
         let (reached, unreached): (Vec<_>, Vec<_>) =
             self.told.brokers.iter().partition(|broker| self.is_reached(&broker.address));
@@ -118,22 +123,21 @@ impl Cluster<'_> {
         let unreached = unreached.iter().map(|broker| format!("settings of broker {}", broker.id));
         let mut findings: Vec<Finding> =
             unreached.map(|what| Finding::skip(what, "it is not reached")).collect();
-        let made: Vec<&str> =
-            INTERNAL.into_iter().filter(|name| self.told.topics.contains_key(*name)).collect();
+        let made: Vec<&str> = INTERNAL.into_iter().filter(|name| topics.contains_key(*name)).collect();
         findings.extend(settings::judge(&read, &self.examination.ours, &made, self.brokers()));
         findings
     }
 
-    fn topics(&self, apps: &BTreeSet<String>) -> Vec<Finding> {
+    fn topics(&self, listed: &Topics, apps: &BTreeSet<String>) -> Vec<Finding> {
         let wanted: Vec<Wanted> =
-            of_table().chain(apps.iter().flat_map(|app| self.of_application(app))).collect();
+            of_table().chain(apps.iter().flat_map(|app| of_application(listed, app))).collect();
         let there = wanted.iter().map(|wanted| wanted.name.as_str()).chain(INTERNAL);
-        let there: Vec<&str> = there.filter(|name| self.told.topics.contains_key(*name)).collect();
+        let there: Vec<&str> = there.filter(|name| listed.contains_key(*name)).collect();
         let mut settings = Diagnosis::of(self.log).topics(&there);
         let mut found = |name: &str| {
             let settings =
                 settings.remove(name).unwrap_or_else(|| Err(Unread::Failed("no answer".to_owned())));
-            self.told.topics.get(name).map(|spread| Found { spread: *spread, settings })
+            listed.get(name).map(|spread| Found { spread: *spread, settings })
         };
         let internal = INTERNAL
             .into_iter()
@@ -162,22 +166,6 @@ impl Cluster<'_> {
         }
     }
 
-    /// Those of an application that has run: what has not made its topics lacks none.
-    fn of_application(&self, app: &str) -> Vec<Wanted> {
-        let changelog = Topology::changelog_of(app);
-        let names = needs::own_topics(app);
-        if !names.iter().any(|name| self.told.topics.contains_key(name)) {
-            return Vec::new();
-        }
-        let own = |name: String| Wanted {
-            role: if name == changelog { Role::Changelog } else { Role::Aside },
-            makers: format!("the next start of `{app}`"),
-            partitions: None,
-            name,
-        };
-        names.into_iter().map(own).collect()
-    }
-
     fn probe(&self, report: &mut Report) -> Result<()> {
         let skip = |why: &str| ["probe", "clock of the broker"].map(|what| Finding::skip(what, why)).to_vec();
         if !self.examination.probe {
@@ -201,6 +189,22 @@ fn of_table() -> impl Iterator<Item = Wanted> {
             makers: format!("`tidegate {}`", topic.writers.join("`, `tidegate ")),
         }
     })
+}
+
+/// Those of an application that has run: what has not made its topics lacks none.
+fn of_application(listed: &Topics, app: &str) -> Vec<Wanted> {
+    let changelog = Topology::changelog_of(app);
+    let names = needs::own_topics(app);
+    if !names.iter().any(|name| listed.contains_key(name)) {
+        return Vec::new();
+    }
+    let own = |name: String| Wanted {
+        role: if name == changelog { Role::Changelog } else { Role::Aside },
+        makers: format!("the next start of `{app}`"),
+        partitions: None,
+        name,
+    };
+    names.into_iter().map(own).collect()
 }
 
 fn of_registry(connection: &Connection, log: &KafkaLog, report: &mut Report) -> Result<()> {

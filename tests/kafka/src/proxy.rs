@@ -1,14 +1,16 @@
 //! A TCP proxy between the program and a server that changes nothing on its way, but can lose what matters most: a commit.
 //!
-//! Before a broker it reads just enough of Kafka's protocol to know an EndTxn request (length, then api key 26 and a correlation id) and
-//! its answer (length, then the correlation id). The broker needs a listener that is advertised at the proxy's port.
+//! Before a broker it reads just enough of Kafka's protocol to know a request (length, then api key and a correlation id) and its answer
+//! (length, then the correlation id). The broker needs a listener that is advertised at the proxy's port.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{Read, Write, copy};
+use std::mem::replace;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+const METADATA: i16 = 3;
 const END_TXN: i16 = 26;
 
 /// What the proxy does.
@@ -20,6 +22,8 @@ pub enum Mode {
     LoseAnswers,
     /// The broker never hears of a commit, and the connection is lost.
     LoseRequests,
+    /// A connection is told once where the brokers are; asked again, the broker is silent.
+    TellBrokersOnce,
     /// Nothing passes: connections are cut, new ones end at once.
     Cut,
 }
@@ -45,6 +49,16 @@ struct State {
     open: Mutex<Vec<TcpStream>>,
     /// How often what was open has gone dead.
     deaths: AtomicUsize,
+}
+
+/// What was said on one connection.
+struct Talk {
+    /// How many deaths there were before it.
+    born: usize,
+    /// By its correlation id, what was asked and not answered yet.
+    asked: BTreeMap<i32, i16>,
+    /// Where the brokers are.
+    is_told: bool,
 }
 
 /// What becomes of a frame.
@@ -118,50 +132,55 @@ impl State {
         let there = (clone(&client), clone(&server));
         let back = (clone(&server), clone(&client));
         self.open.lock().unwrap().extend([client, server]);
-        let commits = Arc::<Mutex<BTreeSet<i32>>>::default();
-        let (state, seen) = (self.clone(), commits.clone());
         let born = self.deaths.load(Ordering::SeqCst);
+        let talk = Arc::new(Mutex::new(Talk { born, asked: BTreeMap::new(), is_told: false }));
+        let (state, same) = (self.clone(), talk.clone());
         std::thread::spawn(move || match state.protocol {
-            Protocol::Kafka => forward(there, |frame| state.fate(born, || state.request(frame, &seen))),
+            Protocol::Kafka => forward(there, |frame| state.request(frame, &mut same.lock().unwrap())),
             Protocol::Any => forward_anything(there),
         });
         std::thread::spawn(move || match self.protocol {
-            Protocol::Kafka => forward(back, |frame| self.fate(born, || self.answer(frame, &commits))),
+            Protocol::Kafka => forward(back, |frame| self.answer(frame, &mut talk.lock().unwrap())),
             Protocol::Any => forward_anything(back),
         });
     }
 
-    fn fate(&self, born: usize, passes: impl FnOnce() -> bool) -> Fate {
-        match passes() {
-            _ if self.deaths.load(Ordering::SeqCst) > born => Fate::Vanishes,
-            true => Fate::Passes,
-            false => Fate::IsLost,
+    fn request(&self, frame: &[u8], talk: &mut Talk) -> Fate {
+        if self.is_dead(talk) {
+            return Fate::Vanishes;
+        }
+        let (Some(key), Some(correlation)) = (frame.get(..2), frame.get(4..8)) else { return Fate::Passes };
+        let key = i16::from_be_bytes(key.try_into().unwrap());
+        if key == END_TXN && self.is(Mode::LoseRequests) {
+            return self.lose();
+        }
+        if [METADATA, END_TXN].contains(&key) {
+            talk.asked.insert(i32::from_be_bytes(correlation.try_into().unwrap()), key);
+        }
+        Fate::Passes
+    }
+
+    fn answer(&self, frame: &[u8], talk: &mut Talk) -> Fate {
+        if self.is_dead(talk) {
+            return Fate::Vanishes;
+        }
+        let Some(correlation) = frame.get(..4) else { return Fate::Passes };
+        match talk.asked.remove(&i32::from_be_bytes(correlation.try_into().unwrap())) {
+            Some(END_TXN) if self.is(Mode::LoseAnswers) => self.lose(),
+            Some(METADATA) if replace(&mut talk.is_told, true) && self.is(Mode::TellBrokersOnce) => {
+                Fate::Vanishes
+            }
+            _ => Fate::Passes,
         }
     }
 
-    /// True if the request may pass.
-    fn request(&self, frame: &[u8], commits: &Mutex<BTreeSet<i32>>) -> bool {
-        let (Some(key), Some(correlation)) = (frame.get(..2), frame.get(4..8)) else { return true };
-        if i16::from_be_bytes(key.try_into().unwrap()) != END_TXN {
-            return true;
-        }
-        if self.is(Mode::LoseRequests) {
-            self.lost.fetch_add(1, Ordering::SeqCst);
-            return false;
-        }
-        commits.lock().unwrap().insert(i32::from_be_bytes(correlation.try_into().unwrap()));
-        true
+    fn is_dead(&self, talk: &Talk) -> bool {
+        self.deaths.load(Ordering::SeqCst) > talk.born
     }
 
-    /// True if the answer may pass.
-    fn answer(&self, frame: &[u8], commits: &Mutex<BTreeSet<i32>>) -> bool {
-        let Some(correlation) = frame.get(..4) else { return true };
-        let is_commit = commits.lock().unwrap().remove(&i32::from_be_bytes(correlation.try_into().unwrap()));
-        if is_commit && self.is(Mode::LoseAnswers) {
-            self.lost.fetch_add(1, Ordering::SeqCst);
-            return false;
-        }
-        true
+    fn lose(&self) -> Fate {
+        self.lost.fetch_add(1, Ordering::SeqCst);
+        Fate::IsLost
     }
 }
 

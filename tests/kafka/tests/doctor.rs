@@ -9,6 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceS
 use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 use tidegate_kafka_tests::cluster::{Cluster, Settings, free_port};
+use tidegate_kafka_tests::proxy::{Mode, Protocol, Proxy};
 use tidegate_kafka_tests::world::{World, log_flags, words};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate-under-test");
@@ -288,6 +289,15 @@ fn a_cluster_that_is_set_up_badly_is_told_what_to_change() {
     let trapped = Diagnosis::of(&["-b".to_owned(), second.clone()], "");
     assert_eq!(trapped.code, UNFIT);
     trapped.says(&format!("address {second}"), "ok: reached");
+    trapped.says("broker 1", &format!("FAIL: it sends clients to `127.0.0.1:{nowhere}`"));
+    trapped.says("settings", "skip: no broker is reached");
+    // The client learns where the broker is from what it asks itself, and may leave before what the doctor asks is answered.
+    let proxy = Proxy::before(listener, Protocol::Kafka);
+    proxy.set(Mode::TellBrokersOnce);
+    let left = format!("127.0.0.1:{}", proxy.port);
+    let trapped = Diagnosis::of(&["-b".to_owned(), left.clone()], "");
+    assert_eq!(trapped.code, UNFIT);
+    trapped.says(&format!("address {left}"), "ok: reached");
     trapped.says("broker 1", &format!("FAIL: it sends clients to `127.0.0.1:{nowhere}`"));
     trapped.says("settings", "skip: no broker is reached");
 }

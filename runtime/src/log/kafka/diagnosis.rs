@@ -4,9 +4,14 @@
 //! and nothing is made or changed but by [`Diagnosis::make_probe`], whose topic [`Diagnosis::remove_probe`] takes away again.
 //!
 //! Which requests a broker understands, and so its release, librdkafka tells to nobody but its debug log: each address is asked by a
-//! client of its own that listens to that. What breaks it: another wording there; a test on a real broker watches.
+//! client of its own that listens to that. What breaks it: another wording there; tests on a real broker watch.
+//!
+//! A client also asks on its own where the brokers are, and once it knows it leaves the address it was given, with our question unanswered
+//! there if that came later. Where no broker is reached at the address it tells, the client's own answer is all there is: it stands in
+//! the debug log too.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -66,8 +71,8 @@ pub struct Told {
     pub brokers: Vec<Broker>,
     /// What it understands.
     pub apis: Apis,
-    /// Every topic this user may see.
-    pub topics: BTreeMap<String, Spread>,
+    /// Every topic this user may see; `None` from an address that was left before it had told them.
+    pub topics: Option<BTreeMap<String, Spread>>,
 }
 
 /// Why there are no settings.
@@ -91,7 +96,7 @@ pub fn ask(connection: &Connection, address: &str) -> Result<Told, String> {
     config
         .set("bootstrap.servers", address)
         .set("socket.connection.setup.timeout.ms", CONNECT_WITHIN_MS)
-        .set("debug", "feature")
+        .set("debug", "feature,metadata")
         .set_log_level(RDKafkaLogLevel::Debug);
     let client =
         config.create_with_context(Listener::default()).map_err(|error| refused(error).to_string())?;
@@ -103,20 +108,22 @@ pub fn ask(connection: &Connection, address: &str) -> Result<Told, String> {
         metadata = client.fetch_metadata(None, PATIENCE[1]);
         listener.catch_up(&client);
     }
-    let metadata = metadata.map_err(|error| listener.reason(address, &error))?;
+    let (brokers, topics) = match metadata {
+        Ok(metadata) => (brokers(&metadata), Some(metadata.topics().iter().filter_map(spread).collect())),
+        Err(error) => match Listener::all(&listener.brokers) {
+            left if left.is_empty() => return Err(listener.reason(address, &error)),
+            learned => (learned.into_iter().map(|(id, address)| Broker { id, address }).collect(), None),
+        },
+    };
     Ok(Told {
         cluster_id: client.client().fetch_cluster_id(PATIENCE[0]),
-        brokers: brokers(&metadata),
-        apis: listener.apis.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        topics: metadata.topics().iter().filter_map(spread).collect(),
+        brokers,
+        apis: Listener::all(&listener.apis),
+        topics,
     })
 }
 
 fn brokers(metadata: &Metadata) -> Vec<Broker> {
-    let address = |host: &str, port: i32| match host.contains(':') && !host.starts_with('[') {
-        true => format!("[{host}]:{port}"),
-        false => format!("{host}:{port}"),
-    };
     let broker = |broker: &rdkafka::metadata::MetadataBroker| Broker {
         id: broker.id(),
         address: address(broker.host(), broker.port()),
@@ -124,6 +131,13 @@ fn brokers(metadata: &Metadata) -> Vec<Broker> {
     let mut brokers: Vec<Broker> = metadata.brokers().iter().map(broker).collect();
     brokers.sort_by_key(|broker| broker.id);
     brokers
+}
+
+fn address(host: &str, port: impl Display) -> String {
+    match host.contains(':') && !host.starts_with('[') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
 }
 
 fn spread(topic: &MetadataTopic) -> Option<(String, Spread)> {
@@ -146,6 +160,8 @@ fn spread(topic: &MetadataTopic) -> Option<(String, Spread)> {
 struct Listener {
     heard: Heard,
     apis: Mutex<Apis>,
+    /// Where the brokers are, as the client was told itself.
+    brokers: Mutex<BTreeMap<i32, String>>,
     lines: AtomicUsize,
 }
 
@@ -155,6 +171,9 @@ impl ClientContext for Listener {
         self.heard.line(facility, line);
         if let Some((key, versions)) = api(line) {
             self.apis.lock().unwrap_or_else(PoisonError::into_inner).insert(key, versions);
+        }
+        if let Some((id, address)) = broker(line) {
+            self.brokers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, address);
         }
     }
 
@@ -167,6 +186,10 @@ impl ClientContext for Listener {
 impl ConsumerContext for Listener {}
 
 impl Listener {
+    fn all<T: Clone>(what: &Mutex<T>) -> T {
+        what.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Lines wait in the client's queue: takes all that stand there now.
     fn catch_up(&self, client: &BaseConsumer<Listener>) {
         loop {
@@ -202,6 +225,14 @@ fn api(line: &str) -> Option<(i16, (i16, i16))> {
     let (_, key) = name.rsplit_once('(')?;
     let (oldest, newest) = versions.split_once("..")?;
     Some((key.parse().ok()?, (oldest.parse().ok()?, newest.trim_end().parse().ok()?)))
+}
+
+/// Reads "  Broker #0/1: h:1 NodeId 7".
+fn broker(line: &str) -> Option<(i32, String)> {
+    let (_, rest) = line.split_once("  Broker #")?;
+    let (place, id) = rest.split_once(": ")?.1.rsplit_once(" NodeId ")?;
+    let (host, port) = place.rsplit_once(':')?;
+    Some((id.trim_end().parse().ok()?, address(host, port)))
 }
 
 /// The questions that need the whole cluster.
@@ -269,6 +300,14 @@ mod tests {
         assert_eq!(api("h:1/bootstrap:   ApiKey Unknown-88? (88) Versions 0..0"), Some((88, (0, 0))));
         assert_eq!(api("h:1/bootstrap:  Feature MsgVer1: Fetch (2..32767) supported by broker"), None);
         assert_eq!(api("h:1/bootstrap: Broker API support:"), None);
+    }
+
+    #[test]
+    fn the_debug_log_tells_where_the_brokers_are() {
+        let line = "[thrd:main]: h:1/bootstrap:   Broker #0/1: h:9092 NodeId 7";
+        assert_eq!(broker(line), Some((7, "h:9092".to_owned())));
+        assert_eq!(broker("h:1/1:   Broker #1/2: ::1:9092 NodeId 8"), Some((8, "[::1]:9092".to_owned())));
+        assert_eq!(broker("h:1/bootstrap: Broker state change"), None);
     }
 
     #[test]
