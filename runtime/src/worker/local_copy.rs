@@ -2,7 +2,7 @@
 //!
 //! Promise: it holds blocks that are committed, without a gap, or it says that it is damaged. It is a copy and never more: nothing rests on
 //! it, it is not synced, and whatever is wrong with it costs no more than reading the changelog instead. What it cannot know by
-//! itself is whether the log still continues it; [`LocalCopy::last`] is for whoever asks. Broken by: keeping a block whose commit
+//! itself is whether the log still continues it; [`LocalCopy::find_last`] is for whoever asks. Broken by: keeping a block whose commit
 //! is not known.
 //!
 //! A folder for each task, with a lock in it and segments named after the offset of their first block. A segment is [`MAGIC`] and
@@ -35,7 +35,6 @@ pub(super) struct LocalCopy {
     segments: Vec<Offset>,
     /// The last segment, while it is appended to; the next block begins a new one otherwise.
     open: Option<BufWriter<File>>,
-    last: Option<(Offset, BlockId)>,
     /// Blocks of the commit under way.
     staged: Records,
     /// Held by the kernel for as long as this is open, however the process ends.
@@ -70,21 +69,24 @@ impl LocalCopy {
             }
         }
         segments.sort_unstable();
-        let mut copy = LocalCopy {
-            directory: directory.to_owned(),
-            segments,
-            open: None,
-            last: None,
-            staged: Records::default(),
-            _lock: lock,
-        };
-        copy.find_end()?;
-        Ok(Some(copy))
+        let directory = directory.to_owned();
+        Ok(Some(LocalCopy { directory, segments, open: None, staged: Records::default(), _lock: lock }))
     }
 
-    /// The last block: where it stands in the log, if this is a copy of what stands there.
-    pub(super) fn last(&self) -> Option<(Offset, BlockId)> {
-        self.last
+    /// The last block that is whole: where it stands in the log, if this is a copy of what stands there. What a kill has cut short, and
+    /// segments without anything whole at their end, go.
+    pub(super) fn find_last(&mut self) -> io::Result<Option<(Offset, BlockId)>> {
+        self.open = None;
+        while let Some(first) = self.segments.last() {
+            let path = self.path(*first);
+            if let Some((offset, id, end)) = last_frame(&path)? {
+                OpenOptions::new().write(true).open(&path)?.set_len(end)?;
+                return Ok(Some((offset, id)));
+            }
+            fs::remove_file(&path)?;
+            self.segments.pop();
+        }
+        Ok(None)
     }
 
     /// Where it is.
@@ -112,7 +114,6 @@ impl LocalCopy {
 
     /// Appends committed blocks, which follow those before.
     pub(super) fn append<'b>(&mut self, blocks: impl Iterator<Item = (Offset, &'b [u8])>) -> io::Result<()> {
-        let mut last = None;
         for (offset, block) in blocks {
             let segment = match &mut self.open {
                 Some(segment) => segment,
@@ -120,13 +121,8 @@ impl LocalCopy {
             };
             segment.write_all(&head(offset, block))?;
             segment.write_all(block)?;
-            last = Some((offset, block));
         }
-        if let Some((offset, block)) = last {
-            self.last = block_id(block).map(|id| (offset, id));
-            self.open.iter_mut().try_for_each(Write::flush)?;
-        }
-        Ok(())
+        self.open.iter_mut().try_for_each(Write::flush)
     }
 
     /// What stands before `before` is not needed any more.
@@ -143,7 +139,7 @@ impl LocalCopy {
     /// Forgets everything: it is no copy of what the log holds, or not known to be one.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.staged = Records::default();
-        (self.open, self.last) = (None, None);
+        self.open = None;
         // The newest first: what is left of an interrupted removal has no gap.
         while let Some(first) = self.segments.pop() {
             fs::remove_file(self.path(first))?;
@@ -156,21 +152,6 @@ impl LocalCopy {
         self.segments.push(first);
         segment.write_all(&MAGIC)?;
         Ok(self.open.insert(segment))
-    }
-
-    /// Finds the last block that is whole. What a kill has cut short, and a segment without anything whole at its end, goes.
-    fn find_end(&mut self) -> io::Result<()> {
-        while let Some(first) = self.segments.last() {
-            let path = self.path(*first);
-            if let Some((offset, id, end)) = last_frame(&path)? {
-                OpenOptions::new().write(true).open(&path)?.set_len(end)?;
-                self.last = Some((offset, id));
-                return Ok(());
-            }
-            fs::remove_file(&path)?;
-            self.segments.pop();
-        }
-        Ok(())
     }
 
     fn path(&self, first: Offset) -> PathBuf {

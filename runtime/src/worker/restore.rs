@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::local_copy::{LocalCopy, Replay};
 use super::{Hosted, Worker};
-use crate::changelog::block_id;
+use crate::changelog::{BlockId, block_id};
 use crate::draw;
 use crate::error::{Error, Result};
 use crate::fault_point;
@@ -30,7 +30,7 @@ pub(super) enum StateFrom {
     /// The changelog in the log.
     Log,
     /// The copy, if the log has its last block: that is read first.
-    CopyIfContinued,
+    CopyIfContinued(BlockId),
     /// The copy, and then the log.
     Copy(Replay),
 }
@@ -48,23 +48,38 @@ impl Worker<'_> {
         let changelog = task.changelog_partition();
         let watermarks = self.log.watermarks(&changelog)?;
         let kept = self.tasks.remove(&number).and_then(|hosted| hosted.copy);
-        let copy = kept.or_else(|| self.open_copy(number));
-        let (copy, last) = self.without_gap(number, copy, watermarks);
-        let from = last.unwrap_or(watermarks.low);
-        self.side.seek(changelog, from);
         let hosted = Hosted {
             task,
-            from: if last.is_some() { StateFrom::CopyIfContinued } else { StateFrom::Log },
-            copy,
+            from: StateFrom::Log,
+            copy: kept.or_else(|| self.open_copy(number)),
             restore_end: watermarks.high,
-            restored_to: from,
+            restored_to: watermarks.low,
             touched: false,
             idle: None,
             shown_bytes: None,
         };
         self.meter.task_created(number);
         self.tasks.insert(number, hosted);
+        let from = self.begin_with_copy(number, watermarks);
+        self.side.seek(changelog, from);
         Ok(())
+    }
+
+    /// Where the log is read from first: in the place of the copy's last block if there still is something in it, else from its beginning.
+    fn begin_with_copy(&mut self, number: u32, watermarks: Watermarks) -> Offset {
+        let mut last = None;
+        self.write_copy(number, |copy| {
+            let can_go_on =
+                |(offset, _): &(Offset, BlockId)| (watermarks.low..watermarks.high).contains(offset);
+            last = copy.find_last()?.filter(can_go_on);
+            if last.is_none() { copy.clear() } else { Ok(()) }
+        });
+        let (Some((offset, id)), Some(hosted)) = (last, self.tasks.get_mut(&number)) else {
+            return watermarks.low;
+        };
+        hosted.from = StateFrom::CopyIfContinued(id);
+        hosted.restored_to = offset;
+        offset
     }
 
     fn open_copy(&self, number: u32) -> Option<LocalCopy> {
@@ -74,27 +89,6 @@ impl Worker<'_> {
             self.say_without_copy(number, &directory.display(), &error);
             None
         })
-    }
-
-    /// The copy, and the place of its last block if the log can still continue it: an empty one otherwise.
-    fn without_gap(
-        &self,
-        number: u32,
-        copy: Option<LocalCopy>,
-        watermarks: Watermarks,
-    ) -> (Option<LocalCopy>, Option<Offset>) {
-        let Some(mut copy) = copy else { return (None, None) };
-        let last = copy.last().map(|(offset, _)| offset);
-        if let Some(last) = last.filter(|last| (watermarks.low..watermarks.high).contains(last)) {
-            return (Some(copy), Some(last));
-        }
-        match copy.clear() {
-            Ok(()) => (Some(copy), None),
-            Err(error) => {
-                self.say_without_copy(number, &copy.directory().display(), &error);
-                (None, None)
-            }
-        }
     }
 
     fn new_task(&self, number: u32) -> Result<Task> {
@@ -141,14 +135,14 @@ impl Worker<'_> {
         }
         match hosted.from {
             StateFrom::Log => self.take_blocks(number, chunk),
-            StateFrom::CopyIfContinued => self.take_proof(number, chunk),
+            StateFrom::CopyIfContinued(id) => self.take_proof(number, chunk, id),
             // Fetched before the copy's turn began: it comes again.
             StateFrom::Copy(_) => Ok(()),
         }
     }
 
     /// The log's block in the place of the copy's last one.
-    fn take_proof(&mut self, number: u32, chunk: &Chunk) -> Result<()> {
+    fn take_proof(&mut self, number: u32, chunk: &Chunk, expected: BlockId) -> Result<()> {
         let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(()) };
         let Some(copy) = &hosted.copy else { return Ok(()) };
         let last = hosted.restored_to;
@@ -156,8 +150,7 @@ impl Worker<'_> {
             return Ok(());
         }
         let found = chunk.records().find(|record| record.offset() == last);
-        let id = found.and_then(|record| block_id(record.value().unwrap_or_default()));
-        if id.is_none() || id != copy.last().map(|(_, id)| id) {
+        if found.and_then(|record| block_id(record.value().unwrap_or_default())) != Some(expected) {
             return self.restore_from_log(number);
         }
         // What comes after it is asked for when the copy is read: that may take long, and chunks that wait cost memory. Mostly nothing does

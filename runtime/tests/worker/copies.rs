@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tidegate_runtime::worker::{StatusBoard, WorkerOptions};
 
 use crate::counting::{PARTITIONS, Place, Running, Told, live, until_end, wait_for};
+use crate::lives::let_tasks_move;
 
 /// A bounded run with copies in `directory`; how many offsets of the changelogs it read, and what it said.
 fn run(place: &Place, directory: &Path) -> (u64, Vec<String>) {
@@ -144,23 +145,10 @@ fn a_disk_that_keeps_nothing_stops_nobody() {
 #[test]
 fn copies_wander_with_their_tasks() {
     let (mut place, copies) = (Place::new(), tempfile::tempdir().unwrap());
-    let options =
-        |name: &str| WorkerOptions { state_directory: Some(copies.path().to_owned()), ..live(name) };
-    let constant = Running::start(&place.log, options("constant"));
-    for round in 0..6 {
-        place.write(1_000);
-        let guest = Running::start(&place.log, options(&format!("guest-{round}")));
-        wait_for("two owners", || {
-            let groups = place.log.groups().unwrap();
-            let members = groups.iter().find(|group| group.group == "counting").map(|group| &group.members);
-            members.is_some_and(|members| {
-                members.len() == 2 && members.iter().all(|member| !member.partitions.is_empty())
-            })
-        });
-        place.write(1_000);
-        guest.stop().unwrap();
-    }
-    constant.stop().unwrap();
+    let_tasks_move(&mut place, 1_000, |name| WorkerOptions {
+        state_directory: Some(copies.path().to_owned()),
+        ..live(name)
+    });
     run(&place, copies.path());
     place.check();
 }

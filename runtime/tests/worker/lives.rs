@@ -80,10 +80,17 @@ fn several_workers_give_the_same_answer() {
 #[test]
 fn tasks_move_between_workers_that_come_and_go() {
     let mut place = Place::new();
-    let constant = Running::start(&place.log, live("constant"));
+    let_tasks_move(&mut place, 3_000, live);
+    Running::start(&place.log, until_end("last")).wait().unwrap();
+    place.check();
+}
+
+/// Half of the tasks go to a guest and come back, six times, with so many records before and after each move.
+pub(crate) fn let_tasks_move(place: &mut Place, records: u64, options: impl Fn(&str) -> WorkerOptions) {
+    let constant = Running::start(&place.log, options("constant"));
     for round in 0..6 {
-        place.write(3_000);
-        let guest = Running::start(&place.log, live(&format!("guest-{round}")));
+        place.write(records);
+        let guest = Running::start(&place.log, options(&format!("guest-{round}")));
         wait_for("two owners", || {
             let groups = place.log.groups().unwrap();
             let members = groups.iter().find(|group| group.group == "counting").map(|group| &group.members);
@@ -91,12 +98,10 @@ fn tasks_move_between_workers_that_come_and_go() {
                 members.len() == 2 && members.iter().all(|member| !member.partitions.is_empty())
             })
         });
-        place.write(3_000);
+        place.write(records);
         guest.stop().unwrap();
     }
     constant.stop().unwrap();
-    Running::start(&place.log, until_end("last")).wait().unwrap();
-    place.check();
 }
 
 #[test]

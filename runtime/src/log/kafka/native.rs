@@ -29,8 +29,8 @@ pub(super) struct Client {
     native: NonNull<sys::rd_kafka_t>,
     /// What the callbacks write to: kept here until the client and its threads are gone.
     ears: Arc<Ears>,
-    /// A call was given up without an answer.
-    is_left_unanswered: AtomicBool,
+    /// Nobody should ask it anything more.
+    is_retired: AtomicBool,
 }
 
 /// What the callbacks of a client write to.
@@ -90,7 +90,7 @@ impl Client {
             what: format!("the connection's properties do not fit together: {}", text_of(text.as_ptr())),
             remedy: "correct them".to_owned(),
         })?;
-        Ok(Client { native, ears, is_left_unanswered: AtomicBool::new(false) })
+        Ok(Client { native, ears, is_retired: AtomicBool::new(false) })
     }
 
     /// For the calls of the C interface.
@@ -120,15 +120,20 @@ impl Client {
         self.ears.heard.recent().is_some()
     }
 
-    /// True once a call was given up: its connection may be dead without a word, and what is asked on it next would be given up too.
-    pub(super) fn is_left_unanswered(&self) -> bool {
-        self.is_left_unanswered.load(Ordering::Relaxed)
+    /// A call that was given up does this: its connection may be dead without a word, and what is asked on it next would be given up too;
+    /// nor may the client live when some answers come after all (see `admin::request`).
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Relaxed)
     }
 
     /// What a call was answered with, and what was heard meanwhile.
     pub(super) fn failure(&self, code: sys::rd_kafka_resp_err_t, text: Option<String>) -> Failure {
         if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT {
-            self.is_left_unanswered.store(true, Ordering::Relaxed);
+            self.retire();
         }
         // Connection errors with their codes wait in the queue.
         self.poll(0);

@@ -54,11 +54,10 @@ impl Admin {
         Ok(Admin { connection: connection.clone(), client, cluster_id: OnceLock::new() })
     }
 
-    /// The client to ask: another one once a question was given up. Its connections may be dead without a word, and it must not live when
-    /// the answer comes after all, see [`request::Request::for_coordinator`].
+    /// The client to ask: a new one once the old is retired, which ends when nobody waits for its answers any more.
     fn client(&self) -> Result<Arc<Client>> {
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.is_left_unanswered() {
+        if kept.is_retired() {
             *kept = Arc::new(asking(&self.connection)?);
         }
         Ok(kept.clone())
@@ -84,7 +83,7 @@ impl Admin {
                 _ => Duration::ZERO,
             };
             if failure.code == Code::NotCoordinator {
-                self.replace(&client)?;
+                client.retire();
             }
             if begun.elapsed() >= patience {
                 return Err(failure.named(what));
@@ -100,15 +99,6 @@ impl Admin {
         }
         let id = request::cluster_id(&*self.client()?)?;
         Ok(self.cluster_id.get_or_init(|| id).clone())
-    }
-
-    /// Makes a new client, unless another thread has just done so. The old one ends when nobody waits for its answers any more.
-    fn replace(&self, old: &Arc<Client>) -> Result<()> {
-        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&kept, old) {
-            *kept = Arc::new(asking(&self.connection)?);
-        }
-        Ok(())
     }
 
     pub(super) fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
