@@ -28,6 +28,7 @@ use tidegate_sinks::SinkBoard;
 
 use self::exposition::Exposition;
 use self::readiness::Probe;
+pub(crate) use self::readiness::{Missing, of_workers as missing_in};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::signals::Stop;
@@ -169,7 +170,8 @@ impl Watched {
     fn missing(&self) -> Vec<String> {
         let mut missing = match &self.source {
             Source::Processor { board, workers, .. } => {
-                readiness::of_workers(&board.snapshot(), *workers, Instant::now())
+                let missing = missing_in(&board.snapshot(), *workers, Instant::now());
+                missing.into_iter().map(Missing::into_text).collect()
             }
             Source::Sink { board, .. } => readiness::of_sink(&board.status()),
             Source::Producer { .. } => Vec::new(),

@@ -25,42 +25,71 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long one look waits for the log: Kubernetes gives a probe one second in all.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Something a process lacks to do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It will come by itself.
+    Wait(String),
+    /// A fault, of which the process speaks when it meets it.
+    Fault(String),
+}
+
+impl Missing {
+    /// In words.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Missing::Wait(text) | Missing::Fault(text) => text,
+        }
+    }
+}
+
 /// What is missing in a process of `workers` workers.
-pub(super) fn of_workers(snapshot: &Snapshot, workers: u32, now: Instant) -> Vec<String> {
+pub(crate) fn of_workers(snapshot: &Snapshot, workers: u32, now: Instant) -> Vec<Missing> {
     let mut missing = Vec::new();
     for number in 0..workers {
         let Some(worker) = snapshot.workers.get(&number) else {
-            missing.push(format!("worker `{number}` has not started yet"));
+            missing.push(Missing::Wait(format!("worker `{number}` has not started yet")));
             continue;
         };
         let name = &worker.name;
         match &worker.standing {
-            Standing::Outside(None) => missing.push(format!("worker `{name}` has not joined its group yet")),
-            Standing::Outside(Some(fault)) => {
-                missing.push(format!("worker `{name}` is out of its group and tries again: {fault}"));
+            Standing::Outside(None) => {
+                missing.push(Missing::Wait(format!("worker `{name}` has not joined its group yet")));
             }
-            Standing::Waiting => missing.push(format!("worker `{name}` waits for its group to assign tasks")),
+            Standing::Outside(Some(fault)) => {
+                missing.push(Missing::Fault(format!(
+                    "worker `{name}` is out of its group and tries again: {fault}"
+                )));
+            }
+            Standing::Waiting => {
+                missing.push(Missing::Wait(format!("worker `{name}` waits for its group to assign tasks")));
+            }
             Standing::Member => {}
         }
         if let Some(fault) = &worker.unanswered {
-            missing.push(format!("worker `{name}` asks again what its records wait for: {fault}"));
+            missing.push(Missing::Fault(format!(
+                "worker `{name}` asks again what its records wait for: {fault}"
+            )));
         }
         // It ticks this often by itself; between two sessions it does nothing but wait.
         let is_inside = !matches!(worker.standing, Standing::Outside(_));
         let held_up = now.saturating_duration_since(worker.ticked).saturating_sub(worker.commit_interval);
         if is_inside && held_up > SILENCE {
-            missing.push(format!("worker `{name}` has been held up for {} s", held_up.as_secs()));
+            missing
+                .push(Missing::Wait(format!("worker `{name}` has been held up for {} s", held_up.as_secs())));
         }
     }
     for (number, task) in &snapshot.tasks {
         match task.phase {
             Phase::Restoring => {
                 let left = task.restore_left_offsets;
-                missing.push(format!(
+                missing.push(Missing::Wait(format!(
                     "task {number} is being restored: {left} offsets of its changelog are left"
-                ));
+                )));
             }
-            Phase::Stopped => missing.push(format!("task {number} stopped on too many dead letters")),
+            Phase::Stopped => {
+                missing.push(Missing::Fault(format!("task {number} stopped on too many dead letters")));
+            }
             Phase::Running | Phase::Ended => {}
         }
     }
@@ -185,10 +214,15 @@ mod tests {
         snapshot
     }
 
+    fn words(snapshot: &Snapshot, now: Instant) -> String {
+        let missing = of_workers(snapshot, 1, now).into_iter().map(Missing::into_text);
+        missing.collect::<Vec<String>>().join("; ")
+    }
+
     #[test]
     fn a_worker_is_ready_when_its_group_has_told_it_what_is_its_and_nothing_is_unanswered() {
         let now = Instant::now();
-        let missing = |standing, unanswered| of_workers(&snapshot(standing, unanswered), 1, now).join("; ");
+        let missing = |standing, unanswered| words(&snapshot(standing, unanswered), now);
         let fault = || Some("could not ask: no route".to_owned());
         assert_eq!(missing(Standing::Member, None), "", "with tasks or without");
         assert_eq!(
@@ -207,7 +241,7 @@ mod tests {
             missing(Standing::Member, fault().as_deref()),
             "worker `totals.0.0` asks again what its records wait for: could not ask: no route"
         );
-        assert_eq!(of_workers(&Snapshot::default(), 1, now), ["worker `0` has not started yet"]);
+        assert_eq!(words(&Snapshot::default(), now), "worker `0` has not started yet");
     }
 
     #[test]
@@ -215,7 +249,7 @@ mod tests {
         let after = |seconds, standing| {
             let snapshot = snapshot(standing, None);
             let now = snapshot.workers[&0].ticked + Duration::from_secs(seconds);
-            of_workers(&snapshot, 1, now).join("; ")
+            words(&snapshot, now)
         };
         assert_eq!(after(65, Standing::Member), "");
         assert_eq!(after(85, Standing::Member), "worker `totals.0.0` has been held up for 25 s");

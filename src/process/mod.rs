@@ -1,21 +1,23 @@
 //! `process speeding|totals`: what every processor is told, and running it on one thread per worker.
 
+mod progress;
 mod speeding;
 mod totals;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use tidegate_runtime::log::Log;
-use tidegate_runtime::task::{ErrorBudget, Phase};
+use tidegate_runtime::task::ErrorBudget;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::topology::Topology;
 use tidegate_runtime::worker::{self, StatusBoard, WorkerOptions};
 
+use self::progress::Progress;
 use crate::cli::Context;
 use crate::connection::{HostingArgs, SESSION_TIMEOUT, Timing};
 use crate::console::{Console, Output};
@@ -199,33 +201,15 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
         let options = common.worker_options(&instance, worker, state_directory, status.clone(), console);
         run_worker(log.clone(), topology, options, &stop).inspect_err(|error| watch.failed(error))
     };
-    let mut seen = BTreeMap::new();
-    workers::run(common.workers, &stop, work, || show_phases(app, &status, &mut seen, console))?;
+    let mut progress = Progress::new(app, common.workers);
+    let look = || progress.look(&status.snapshot(), Instant::now()).iter().for_each(|line| console.say(line));
+    workers::run(common.workers, &stop, work, look)?;
     show_summary(app, &status, console);
     Ok(stop.exit(!common.until_end))
 }
 
 fn run_worker(log: Arc<dyn Log>, topology: &Topology, options: WorkerOptions, stop: &Stop) -> Result<()> {
     Ok(block_on(worker::run(log, topology, options, stop.requested()))??)
-}
-
-/// Says which tasks have begun or ended since it last looked.
-fn show_phases(app: &str, status: &StatusBoard, seen: &mut BTreeMap<u32, Phase>, console: Console) {
-    let mut news: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (number, task) in status.tasks() {
-        if seen.insert(number, task.phase) != Some(task.phase) {
-            let phase = match task.phase {
-                Phase::Restoring => "restoring",
-                Phase::Running => "running",
-                Phase::Ended => "ended",
-                Phase::Stopped => "stopped on errors",
-            };
-            news.entry(phase).or_default().push(number.to_string());
-        }
-    }
-    for (phase, tasks) in news {
-        console.say(format_args!("{app}: tasks {phase}: {}", tasks.join(", ")));
-    }
 }
 
 /// The counts are part of the state: they begin with the application, not with this run.

@@ -88,6 +88,10 @@ fn an_instance_alone_is_back_at_work_within_ten_seconds() {
         let (successor, took) = killed_and_started_again(&job, process);
         process = successor;
         assert!(took < BACK_AT_WORK, "back at work after {took:?}");
+        // The dead one's session ends at some time after its last heartbeat: mostly its user is told what there is to wait for.
+        let is_told =
+            process.said().contains("s now: worker `totals.0.0` waits for its group to assign tasks");
+        assert!(is_told || took < Duration::from_secs(4), "{took:?} in silence: {}", process.said());
     }
     feeder.finish();
     job.caught_up();

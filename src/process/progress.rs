@@ -1,0 +1,147 @@
+//! What a processor tells its user on its way: which tasks have begun or ended, and what it waits for when that takes long.
+//!
+//! Promise: a process that does nothing says why, soon, and then ever more seldom. What faults it meets is told where they are met.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tidegate_runtime::task::Phase;
+use tidegate_runtime::worker::Snapshot;
+
+use crate::metrics::{Missing, missing_in};
+
+/// Longer than a start takes where nothing is amiss, and shorter than a session timeout.
+const SOON: Duration = Duration::from_secs(3);
+
+/// So much of what is waited for is named.
+const MOST_NAMED: usize = 3;
+
+/// What was told already.
+pub(super) struct Progress {
+    app: String,
+    workers: u32,
+    phases: BTreeMap<u32, Phase>,
+    wait: Option<Wait>,
+}
+
+/// Something is waited for.
+struct Wait {
+    since: Instant,
+    /// How long it must have taken to be worth another line.
+    patience: Duration,
+}
+
+impl Progress {
+    pub(super) fn new(app: &str, workers: u32) -> Progress {
+        Progress { app: app.to_owned(), workers, phases: BTreeMap::new(), wait: None }
+    }
+
+    /// The lines to be said now.
+    pub(super) fn look(&mut self, snapshot: &Snapshot, now: Instant) -> Vec<String> {
+        let mut news = self.phases(snapshot);
+        news.extend(self.wait(snapshot, now));
+        news.iter().map(|line| format!("{}: {line}", self.app)).collect()
+    }
+
+    /// Which tasks have begun or ended.
+    fn phases(&mut self, snapshot: &Snapshot) -> Vec<String> {
+        let mut news: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (number, task) in &snapshot.tasks {
+            if self.phases.insert(*number, task.phase) != Some(task.phase) {
+                let phase = match task.phase {
+                    Phase::Restoring => "restoring",
+                    Phase::Running => "running",
+                    Phase::Ended => "ended",
+                    Phase::Stopped => "stopped on errors",
+                };
+                news.entry(phase).or_default().push(number.to_string());
+            }
+        }
+        news.into_iter().map(|(phase, tasks)| format!("tasks {phase}: {}", tasks.join(", "))).collect()
+    }
+
+    /// What is waited for, if that has taken twice as long as when it was last told.
+    fn wait(&mut self, snapshot: &Snapshot, now: Instant) -> Option<String> {
+        let waits = missing_in(snapshot, self.workers, now).into_iter().filter_map(|missing| match missing {
+            Missing::Wait(what) => Some(what),
+            Missing::Fault(_) => None,
+        });
+        let mut waits: Vec<String> = waits.collect();
+        if waits.is_empty() {
+            self.wait = None;
+            return None;
+        }
+        let wait = self.wait.get_or_insert(Wait { since: now, patience: SOON });
+        let waited = now.saturating_duration_since(wait.since);
+        if waited < wait.patience {
+            return None;
+        }
+        wait.patience = 2 * waited;
+        let more = waits.len().saturating_sub(MOST_NAMED);
+        waits.truncate(MOST_NAMED);
+        if more > 0 {
+            waits.push(format!("and {more} more"));
+        }
+        Some(format!("for {} s now: {}", waited.as_secs(), waits.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_runtime::worker::{Standing, WorkerStatus};
+
+    use super::*;
+
+    const GROUP: &str = "worker `totals.a.0` waits for its group to assign tasks";
+
+    fn snapshot(standing: Standing) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let mut worker = WorkerStatus::new("totals.a.0", Duration::from_secs(3_600));
+        worker.standing = standing;
+        snapshot.workers.insert(0, worker);
+        snapshot
+    }
+
+    /// The lines of one second after the other, with the second they were said in.
+    fn lines(standings: impl IntoIterator<Item = Standing>) -> Vec<String> {
+        let (mut progress, begun) = (Progress::new("totals", 1), Instant::now());
+        let mut said = Vec::new();
+        for (second, standing) in (0..).zip(standings) {
+            let lines = progress.look(&snapshot(standing), begun + Duration::from_secs(second));
+            said.extend(lines.iter().map(|line| format!("{second}: {line}")));
+        }
+        said
+    }
+
+    #[test]
+    fn a_long_wait_is_told_ever_more_seldom() {
+        let said = lines(vec![Standing::Waiting; 60]);
+        let expected = [3, 6, 12, 24, 48].map(|s| format!("{s}: totals: for {s} s now: {GROUP}"));
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_wait_that_is_over_is_not_told_and_the_next_begins_anew() {
+        let short = [vec![Standing::Waiting; 3], vec![Standing::Member; 9]].concat();
+        assert_eq!(lines(short.clone()), Vec::<String>::new());
+        let long = [short, vec![Standing::Waiting; 4]].concat();
+        assert_eq!(lines(long), [format!("15: totals: for 3 s now: {GROUP}")]);
+    }
+
+    #[test]
+    fn a_fault_is_told_where_it_is_met() {
+        let away = || Standing::Outside(Some("no route".to_owned()));
+        assert_eq!(lines(std::iter::repeat_with(away).take(30)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn many_waits_are_one_line() {
+        let mut progress = Progress::new("totals", 9);
+        let begun = Instant::now();
+        progress.look(&Snapshot::default(), begun);
+        let said = progress.look(&Snapshot::default(), begun + SOON);
+        let expected = "totals: for 3 s now: worker `0` has not started yet; worker `1` has not started yet; worker `2` has not \
+                        started yet; and 6 more";
+        assert_eq!(said, [expected]);
+    }
+}
