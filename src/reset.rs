@@ -52,10 +52,11 @@ pub(crate) fn run(args: &Reset, context: &Context) -> Result<Exit> {
     if group.is_some() {
         log.delete_group(app)?;
     }
+    // Before the topics: without them the command would not be run again for what is left.
+    remove_copies(context, app)?;
     for topic in &topics {
         log.delete_topic(topic)?;
     }
-    remove_copies(context, app)?;
     context.console.say(format_args!(
         "reset: deleted {what}; results it wrote into other topics stay, and its next run writes them again"
     ));

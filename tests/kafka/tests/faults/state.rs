@@ -169,3 +169,24 @@ fn a_changelog_damaged_on_the_brokers_disk_is_named() {
         Process::start(job.processor("0", "--until-end")).refuses(1, &["totals-changelog[3]@", "damaged"]);
     }
 }
+
+/// The copies go before the topics: as long as there is anything left, the command can be given again.
+#[test]
+fn a_reset_that_failed_half_way_is_finished_by_the_next() {
+    let world = world();
+    let job = Job::totals(&world);
+    half_done(&job);
+    let copies = world.path("state-0").join("state/totals");
+    assert!(copies.join("0").is_dir(), "there are copies");
+    let aside = world.path("aside");
+    std::fs::rename(&copies, &aside).unwrap();
+    std::fs::write(&copies, "in the way").unwrap();
+    let reset = || world.start("state-0", "reset --app totals --yes");
+    reset().refuses(6, &["could not remove", "state/totals"]);
+    std::fs::remove_file(&copies).unwrap();
+    std::fs::rename(&aside, &copies).unwrap();
+    reset().finish();
+    assert!(!copies.exists());
+    let own = |topic: &String| topic.starts_with("totals-");
+    assert!(!world.behind.topics().iter().any(own));
+}
