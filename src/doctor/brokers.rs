@@ -76,6 +76,10 @@ pub(super) fn advertised(
                     "set its `advertised.listeners` to an address that leads to it from here",
                 )
             }
+            Some(Ok(told)) if told.topics.is_none() => {
+                let found = format!("reached at {address}, and it did not list its topics in time");
+                Finding::fail(what, found, "see in its log what keeps it, and ask again")
+            }
             Some(Ok(told)) => able(what, address, told, wants_assignment),
         }
     };
@@ -146,7 +150,7 @@ mod tests {
         let brokers =
             addresses.iter().zip(1..).map(|(address, id)| Broker { id, address: (*address).to_owned() });
         let (cluster_id, brokers) = (Some(cluster.to_owned()), brokers.collect());
-        Told { cluster_id, brokers, apis: apis(), ..Told::default() }
+        Told { cluster_id, brokers, apis: apis(), topics: Some(BTreeMap::new()) }
     }
 
     fn asked(answers: &[(&str, Result<Told, &str>)]) -> Asked {
@@ -203,6 +207,8 @@ mod tests {
         assert!(unknown.level == Level::Fail && unknown.remedy.unwrap().contains("`advertised.listeners`"));
         let other = advertised_by(Ok(told("y", &[])), false);
         assert!(other.level == Level::Fail && other.found.contains("another cluster"), "{other}");
+        let silent = advertised_by(Ok(Told { topics: None, ..told("x", &[]) }), false);
+        assert!(silent.level == Level::Fail && silent.found.contains("did not list its topics"), "{silent}");
         let missing = advertised(Some("x"), &told("x", &["kafka:9092"]).brokers, &Asked::new(), false);
         assert_eq!(missing[0].level, Level::Skip);
     }

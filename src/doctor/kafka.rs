@@ -100,9 +100,14 @@ impl Cluster<'_> {
         // Clients live by what those tell.
         let advertised = self.told.brokers.iter().filter_map(|broker| self.asked.get(&broker.address));
         let Some(topics) = advertised.flatten().find_map(|told| told.topics.as_ref()) else {
-            let unreached =
-                |what: &str| Finding::skip(what, "no broker is reached where it sends its clients");
-            return report.add(["settings", "topics", "applications"].map(unreached).to_vec());
+            let is_reached = self.told.brokers.iter().any(|broker| self.is_reached(&broker.address));
+            let why = if is_reached {
+                "no broker has listed its topics"
+            } else {
+                "no broker is reached where it sends its clients"
+            };
+            let skip = |what: &str| Finding::skip(what, why);
+            return report.add(["settings", "topics", "applications"].map(skip).to_vec());
         };
         report.add(self.settings(topics))?;
         let partitions: BTreeMap<&str, u32> =
