@@ -18,6 +18,7 @@ mod scan;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::mem::replace;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,10 +58,17 @@ impl Admin {
     /// The client to ask: a new one once the old is retired, which ends when nobody waits for its answers any more.
     fn client(&self) -> Result<Arc<Client>> {
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.is_retired() {
-            *kept = Arc::new(asking(&self.connection)?);
+        if !kept.is_retired() {
+            return Ok(kept.clone());
         }
-        Ok(kept.clone())
+        // The properties are sound: it is the machine that has no thread or no socket left just now.
+        let new = asking(&self.connection).map_err(|error| transient("make a client", error))?;
+        let new = Arc::new(new);
+        let old = replace(&mut *kept, new.clone());
+        // A client waits for its threads when it ends, which may be asking a name server: nobody else should have to.
+        drop(kept);
+        drop(old);
+        Ok(new)
     }
 
     /// Asks a group's coordinator. librdkafka keeps its address even when it is told that it is the wrong one: then a new client looks it
@@ -82,7 +90,7 @@ impl Admin {
                 _ if failure.is_coordinator_moving() => SETTLES_WITHIN,
                 _ => Duration::ZERO,
             };
-            if failure.code == Code::NotCoordinator {
+            if [Code::NotCoordinator, Code::OperationTimedOut].contains(&failure.code) {
                 client.retire();
             }
             if begun.elapsed() >= patience {
@@ -363,6 +371,6 @@ fn until_it_shows(what: &str, mut shows: impl FnMut() -> Result<bool>) -> Result
     Ok(())
 }
 
-fn transient(what: &str, cause: &str) -> Error {
+fn transient(what: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Transient { what: format!("could not {what}"), cause: cause.into() }
 }

@@ -115,7 +115,14 @@ fn of_known<T>(
                 topics::list(client)?;
                 std::thread::sleep(SETTLING);
             }
-            outcome => return outcome.map_err(|failure| failure.named(&what)),
+            Err(failure) => {
+                // Told within an answer that the client has made up itself.
+                if failure.code == Code::OperationTimedOut {
+                    client.retire();
+                }
+                return Err(failure.named(&what));
+            }
+            Ok(answer) => return Ok(answer),
         }
     }
 }

@@ -156,7 +156,7 @@ impl Sender {
                 let to = TopicPartition { topic: name.clone(), partition: number as u32 };
                 let offset = match place.offset.load(Ordering::Relaxed) {
                     // A request was repeated and its first answer lost: the broker has the records and does not say where. The low end
-                    // is too early and safe: whoever trims by it keeps more.
+                    // is too early and safe: whoever trims by it keeps more, and a copy finds that it does not continue it.
                     offset if offset < 0 => self.admin.watermarks(&to)?.low,
                     offset => crate::log::Offset(offset),
                 };
