@@ -60,6 +60,11 @@ impl Worker<'_> {
         self.side.release(vec![hosted.task.changelog_partition()]);
     }
 
+    /// They are whole, and nothing more will be written to them.
+    pub(super) fn let_go_of_copies(&mut self) {
+        self.tasks.values_mut().for_each(|hosted| hosted.copy = None);
+    }
+
     /// A session that was cut short: what it showed of its tasks is no longer so.
     pub(super) fn disappear(&mut self) {
         for number in self.tasks.keys() {

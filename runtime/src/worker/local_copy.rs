@@ -35,6 +35,8 @@ pub(super) struct LocalCopy {
     segments: Vec<Offset>,
     /// The last segment, while it is appended to; the next block begins a new one otherwise.
     open: Option<BufWriter<File>>,
+    /// Behind the last block: what is said to stand before it is no continuation.
+    end: Offset,
     /// Blocks of the commit under way.
     staged: Records,
     /// Held by the kernel for as long as this is open, however the process ends.
@@ -47,6 +49,7 @@ pub(super) struct Replay {
     /// Those still to be read, the next one last.
     segments: Vec<PathBuf>,
     open: Option<BufReader<File>>,
+    at: Offset,
     block: Vec<u8>,
 }
 
@@ -70,7 +73,14 @@ impl LocalCopy {
         }
         segments.sort_unstable();
         let directory = directory.to_owned();
-        Ok(Some(LocalCopy { directory, segments, open: None, staged: Records::default(), _lock: lock }))
+        Ok(Some(LocalCopy {
+            directory,
+            segments,
+            open: None,
+            end: Offset(0),
+            staged: Records::default(),
+            _lock: lock,
+        }))
     }
 
     /// The last block that is whole: where it stands in the log, if this is a copy of what stands there. What a kill has cut short, and
@@ -81,12 +91,18 @@ impl LocalCopy {
             let path = self.path(*first);
             if let Some((offset, id, end)) = last_frame(&path)? {
                 OpenOptions::new().write(true).open(&path)?.set_len(end)?;
+                self.end = offset.next();
                 return Ok(Some((offset, id)));
             }
             fs::remove_file(&path)?;
             self.segments.pop();
         }
         Ok(None)
+    }
+
+    /// Where its first block stands.
+    pub(super) fn start(&self) -> Offset {
+        self.segments.first().copied().unwrap_or_default()
     }
 
     /// Where it is.
@@ -97,7 +113,7 @@ impl LocalCopy {
     /// Its blocks from the first to the last.
     pub(super) fn replay(&self) -> Replay {
         let segments = self.segments.iter().rev().map(|first| self.path(*first)).collect();
-        Replay { segments, open: None, block: Vec::new() }
+        Replay { segments, open: None, at: self.start(), block: Vec::new() }
     }
 
     /// Takes the blocks of a commit whose outcome is not known yet.
@@ -115,6 +131,10 @@ impl LocalCopy {
     /// Appends committed blocks, which follow those before.
     pub(super) fn append<'b>(&mut self, blocks: impl Iterator<Item = (Offset, &'b [u8])>) -> io::Result<()> {
         for (offset, block) in blocks {
+            if offset < self.end {
+                return Err(damaged("the log did not tell where the last commit's block stands"));
+            }
+            self.end = offset.next();
             let segment = match &mut self.open {
                 Some(segment) => segment,
                 None => self.open_segment(offset)?,
@@ -139,16 +159,17 @@ impl LocalCopy {
     /// Forgets everything: it is no copy of what the log holds, or not known to be one.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.staged = Records::default();
-        self.open = None;
+        (self.open, self.end) = (None, Offset(0));
         // The newest first: what is left of an interrupted removal has no gap.
-        while let Some(first) = self.segments.pop() {
-            fs::remove_file(self.path(first))?;
+        while let Some(first) = self.segments.last() {
+            fs::remove_file(self.path(*first))?;
+            self.segments.pop();
         }
         Ok(())
     }
 
     fn open_segment(&mut self, first: Offset) -> io::Result<&mut BufWriter<File>> {
-        let mut segment = BufWriter::new(File::create(self.path(first))?);
+        let mut segment = BufWriter::new(File::create_new(self.path(first))?);
         self.segments.push(first);
         segment.write_all(&MAGIC)?;
         Ok(self.open.insert(segment))
@@ -160,6 +181,11 @@ impl LocalCopy {
 }
 
 impl Replay {
+    /// Where the block stands that was read last.
+    pub(super) fn at(&self) -> Offset {
+        self.at
+    }
+
     /// The next block.
     pub(super) fn next(&mut self) -> io::Result<Option<(Offset, &[u8])>> {
         loop {
@@ -173,8 +199,8 @@ impl Replay {
                 self.open = None;
                 continue;
             }
-            let offset = read_frame(segment, &mut self.block)?;
-            return Ok(Some((offset, &self.block)));
+            self.at = read_frame(segment, &mut self.block)?;
+            return Ok(Some((self.at, &self.block)));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The worker: one thread that hosts tasks of an application on a log.
 //!
 //! Its loop has two halves. [`Worker::next`] only waits, over streams, and returns one [`Happening`]; [`Worker::apply`] decides and
-//! never waits for anything but the log. What a worker promises: everything a step did is committed in one transaction (law 7), and after
-//! a commit whose outcome is unknown the tasks it touched go back to what was committed, offsets and state alike (law 8). A passing fault
-//! ends at most a session: see [`run`].
+//! never waits for anything but the log and, for copies of changelogs, this machine's disk. What a worker promises: everything a step did
+//! is committed in one transaction (law 7), and after a commit whose outcome is unknown the tasks it touched go back to what was
+//! committed, offsets and state alike (law 8). A passing fault ends at most a session: see [`run`].
 //!
 //! A worker is not a promise of parallelism: start several, in one process or many, and the group spreads the tasks.
 #![allow(clippy::disallowed_methods, reason = "the shell around the pure core: it may read the clock")]
@@ -129,7 +129,7 @@ struct Hosted {
     copy: Option<LocalCopy>,
     /// Where its changelog ended when its restore began.
     restore_end: Offset,
-    /// How far its changelog has been read.
+    /// Up to where nothing of its changelog is to be read in the log any more.
     restored_to: Offset,
     /// Its records are in the open transaction.
     touched: bool,

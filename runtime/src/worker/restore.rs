@@ -33,6 +33,20 @@ pub(super) enum StateFrom {
     CopyIfContinued(BlockId),
     /// The copy, and then the log.
     Copy(Replay),
+    /// What the log has behind the copy.
+    LogBehindCopy,
+}
+
+impl Hosted {
+    /// How much of its changelog is still to be read, in the copy or in the log.
+    pub(super) fn restore_left(&self) -> i64 {
+        let at = match &self.from {
+            StateFrom::Log | StateFrom::LogBehindCopy => self.restored_to,
+            StateFrom::CopyIfContinued(_) => self.copy.as_ref().map_or(self.restored_to, LocalCopy::start),
+            StateFrom::Copy(replay) => replay.at(),
+        };
+        self.restore_end.since(at).max(0)
+    }
 }
 
 /// A task whose copy is being read.
@@ -44,14 +58,19 @@ pub(super) fn unread_copy(tasks: &BTreeMap<u32, Hosted>) -> Option<u32> {
 impl Worker<'_> {
     /// Builds the task anew and reads its state as of where its changelog ends now.
     pub(super) fn begin_restore(&mut self, number: u32) -> Result<()> {
+        let kept = self.tasks.get_mut(&number).and_then(|hosted| hosted.copy.take());
+        let copy = kept.or_else(|| self.open_copy(number));
+        self.begin_restore_with(number, copy)
+    }
+
+    fn begin_restore_with(&mut self, number: u32, copy: Option<LocalCopy>) -> Result<()> {
         let task = self.new_task(number)?;
         let changelog = task.changelog_partition();
         let watermarks = self.log.watermarks(&changelog)?;
-        let kept = self.tasks.remove(&number).and_then(|hosted| hosted.copy);
         let hosted = Hosted {
             task,
             from: StateFrom::Log,
-            copy: kept.or_else(|| self.open_copy(number)),
+            copy,
             restore_end: watermarks.high,
             restored_to: watermarks.low,
             touched: false,
@@ -135,6 +154,10 @@ impl Worker<'_> {
         }
         match hosted.from {
             StateFrom::Log => self.take_blocks(number, chunk),
+            StateFrom::LogBehindCopy => {
+                let outcome = self.take_blocks(number, chunk);
+                self.or_without_copy(number, outcome)
+            }
             StateFrom::CopyIfContinued(id) => self.take_proof(number, chunk, id),
             // Fetched before the copy's turn began: it comes again.
             StateFrom::Copy(_) => Ok(()),
@@ -169,28 +192,44 @@ impl Worker<'_> {
         match read_turn(replay, &mut hosted.task) {
             Ok(Turn::More) => Ok(()),
             Ok(Turn::End) => {
-                hosted.from = StateFrom::Log;
+                hosted.from = StateFrom::LogBehindCopy;
                 let changelog = hosted.task.changelog_partition();
                 if hosted.restored_to >= hosted.restore_end {
-                    return self.take_end(number, &changelog);
+                    let outcome = self.take_end(number, &changelog);
+                    return self.or_without_copy(number, outcome);
                 }
                 self.side.seek(changelog, hosted.restored_to);
                 Ok(())
             }
-            Err(failure) => {
-                self.options.notice.say(format_args!(
-                    "the copy of task `{number}` of `{}` on this machine cannot be read: {failure}; its state is read from the log instead",
-                    self.plan.app
-                ));
-                self.restore_from_log(number)
-            }
+            Err(failure) => self.without_copy(number, &failure.to_string()),
         }
     }
 
-    /// The copy is of no use: without it, from the beginning.
+    /// The copy has turned out to be none.
+    fn without_copy(&mut self, number: u32, why: &str) -> Result<()> {
+        self.options.notice.say(format_args!(
+            "the copy of task `{number}` of `{}` on this machine cannot be read: {why}; its state is read from the log instead",
+            self.plan.app
+        ));
+        self.restore_from_log(number)
+    }
+
+    /// The copy is of no use: without it, from the beginning. Where it cannot be cleared it is not opened again either.
     fn restore_from_log(&mut self, number: u32) -> Result<()> {
         self.write_copy(number, LocalCopy::clear);
-        self.begin_restore(number)
+        let cleared = self.tasks.get_mut(&number).and_then(|hosted| hosted.copy.take());
+        self.begin_restore_with(number, cleared)
+    }
+
+    /// What a state does not fit together with is the copy as long as some of it is from there: the log is not called damaged before it
+    /// was read alone.
+    fn or_without_copy(&mut self, number: u32, outcome: Result<()>) -> Result<()> {
+        let is_behind_copy =
+            self.tasks.get(&number).is_some_and(|hosted| matches!(hosted.from, StateFrom::LogBehindCopy));
+        match outcome {
+            Err(Error::Corrupt { .. }) if is_behind_copy => self.without_copy(number, "it is not whole"),
+            outcome => outcome,
+        }
     }
 
     fn take_blocks(&mut self, number: u32, chunk: &Chunk) -> Result<()> {
@@ -245,9 +284,10 @@ impl Worker<'_> {
     ) -> Result<()> {
         let inputs = self.tasks[&number].task.inputs().iter().map(|input| input.partition().clone());
         let marks = self.log.watermarks_of(&inputs.collect::<Vec<_>>())?;
-        let Some(Hosted { task, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
+        let Some(Hosted { task, from, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
         let accept_errors = self.options.accept_errors;
         task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
+        *from = StateFrom::Log;
         self.meter.task_restored(number, task.counters());
         task.bootstrap_to(marks.iter().map(|marks| marks.high));
         match &self.run {

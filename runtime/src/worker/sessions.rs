@@ -77,6 +77,8 @@ impl<'a> Sessions<'a> {
             worker.disappear();
         }
         let was_replaced = worker.is_replaced;
+        // Before it leaves the group: whoever gets the tasks on this machine needs the copies.
+        worker.let_go_of_copies();
         drop(worker);
         self.was_replaced = was_replaced;
         outcome

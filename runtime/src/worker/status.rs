@@ -147,7 +147,7 @@ impl TaskStatus {
         (self.worker, self.phase, self.stream_time) = (worker, task.phase(), task.stream_time());
         self.show_inputs(task.inputs());
         self.restore_left_offsets = match self.phase {
-            Phase::Restoring => hosted.restore_end.since(hosted.restored_to).max(0),
+            Phase::Restoring => hosted.restore_left(),
             Phase::Running | Phase::Ended | Phase::Stopped => 0,
         };
     }

@@ -1,5 +1,6 @@
 //! Copies of the changelog on this machine: they save reading, and nothing rests on them.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,12 @@ fn run(place: &Place, directory: &Path) -> (u64, Vec<String>) {
         ..until_end("a")
     };
     Running::start(&place.log, options).wait().unwrap();
-    let ledgers = status.snapshot().ledgers;
-    (ledgers.values().map(|ledger| ledger.restored_offsets).sum(), told.lines())
+    (read_by(&status), told.lines())
+}
+
+/// How many offsets of changelogs were read for the tasks on this board.
+fn read_by(status: &StatusBoard) -> u64 {
+    status.snapshot().ledgers.values().map(|ledger| ledger.restored_offsets).sum()
 }
 
 fn segments(directory: &Path) -> Vec<PathBuf> {
@@ -126,6 +131,40 @@ fn a_damaged_copy_costs_reading_and_is_told() {
     place.check();
 }
 
+/// A cleaner of old files, a backup of the newest: the copy is sound as far as it goes, and the log still continues it.
+#[test]
+fn a_copy_that_lost_its_beginning_costs_reading_and_is_told() {
+    let (mut place, copies) = (Place::new(), tempfile::tempdir().unwrap());
+    for _ in 0..3 {
+        place.write(50);
+        run(&place, copies.path());
+    }
+    for number in 0..PARTITIONS {
+        let of_task = copies.path().join(number.to_string()).join(format!("{:020}.blocks", 0));
+        fs::remove_file(of_task).unwrap();
+    }
+    for has_more in [false, true] {
+        if has_more {
+            place.write(50);
+            run(&place, tempfile::tempdir().unwrap().path());
+        }
+        let kept = tempfile::tempdir().unwrap();
+        for file in segments(copies.path()) {
+            let there = kept.path().join(file.strip_prefix(copies.path()).unwrap());
+            fs::create_dir_all(there.parent().unwrap()).unwrap();
+            fs::copy(&file, there).unwrap();
+        }
+        let blocks: u64 = (0..PARTITIONS).map(|number| place.changelog_end(number)).sum();
+        let (read, told) = run(&place, kept.path());
+        assert!(read >= blocks, "{read} of {blocks}");
+        assert_eq!(told.len(), PARTITIONS as usize, "{told:?}");
+        let expected = "the copy of task `0` of `counting` on this machine cannot be read: it is not whole; its state is read from the log \
+                        instead";
+        assert!(told.iter().any(|line| line == expected), "{told:?}");
+    }
+    place.check();
+}
+
 #[test]
 fn a_disk_that_keeps_nothing_stops_nobody() {
     let (mut place, directory) = (Place::new(), tempfile::tempdir().unwrap());
@@ -141,14 +180,18 @@ fn a_disk_that_keeps_nothing_stops_nobody() {
     place.check();
 }
 
-/// Everybody on a machine may keep copies in the same folder, and tasks wander.
+/// Everybody on a machine may keep copies in the same folder, and tasks wander: whoever had them has let go of the copies before.
 #[test]
 fn copies_wander_with_their_tasks() {
     let (mut place, copies) = (Place::new(), tempfile::tempdir().unwrap());
-    let_tasks_move(&mut place, 1_000, |name| WorkerOptions {
-        state_directory: Some(copies.path().to_owned()),
-        ..live(name)
+    let boards = RefCell::<Vec<StatusBoard>>::default();
+    let_tasks_move(&mut place, 1_000, |name| {
+        boards.borrow_mut().push(StatusBoard::default());
+        let status = boards.borrow().last().cloned().unwrap_or_default();
+        WorkerOptions { state_directory: Some(copies.path().to_owned()), status, ..live(name) }
     });
-    run(&place, copies.path());
+    let read: Vec<u64> = boards.borrow().iter().map(read_by).collect();
+    assert_eq!(read, [0; 7], "what each of them had to read in the log");
+    assert_eq!(run(&place, copies.path()), (0, vec![]));
     place.check();
 }

@@ -190,6 +190,39 @@ fn a_cleared_copy_begins_anew() {
     assert_eq!(read(&copy).unwrap(), numbered(&blocks, 2..4));
 }
 
+/// A log that does not know where a block came to stand tells an earlier place.
+#[test]
+fn what_does_not_follow_is_refused_and_overwrites_nothing() {
+    let (directory, blocks) = (tempfile::tempdir().unwrap(), blocks(4));
+    let mut copy = open(directory.path());
+    append(&mut copy, &blocks, 0..3);
+    let is_refused = |copy: &mut LocalCopy| {
+        let outcome = copy.append(std::iter::once((at(0), blocks[3].as_slice())));
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidData);
+    };
+    is_refused(&mut copy);
+    drop(copy);
+    let mut copy = open(directory.path());
+    last(&mut copy);
+    is_refused(&mut copy);
+    assert_eq!(read(&copy).unwrap(), numbered(&blocks, 0..3));
+    append(&mut copy, &blocks, 3..4);
+    assert_eq!(read(&copy).unwrap(), numbered(&blocks, 0..4));
+}
+
+#[test]
+fn a_reader_tells_how_far_it_is() {
+    let (directory, blocks) = (tempfile::tempdir().unwrap(), blocks(4));
+    let mut copy = open(directory.path());
+    append(&mut copy, &blocks, 1..4);
+    let mut replay = copy.replay();
+    let mut places = vec![replay.at()];
+    while replay.next().unwrap().is_some() {
+        places.push(replay.at());
+    }
+    assert_eq!(places, [at(1), at(1), at(2), at(3)]);
+}
+
 /// Nobody could tell whose it is.
 #[test]
 fn a_copy_that_ends_with_a_block_without_a_history_is_none() {
