@@ -20,7 +20,7 @@ mod sessions;
 mod status;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, ready};
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -299,7 +299,8 @@ impl<'a> Worker<'a> {
         tokio::select! {
             () = stop => Happening::Stop,
             _ = self.ticks.next() => Happening::Tick,
-            Some(number) = ready(copy) => Happening::Copy(number),
+            // Yielding: the clock only goes on while somebody waits.
+            Some(number) = yielding(copy) => Happening::Copy(number),
             // Without its thread a consumer would be silent for ever, and so would we.
             event = self.side.next() => Happening::Side(event.unwrap_or_else(|| Err(ended()))),
             event = self.group.next() => Happening::Group(event.unwrap_or_else(|| Err(ended()))),
@@ -397,6 +398,34 @@ impl<'a> Worker<'a> {
     }
 }
 
+/// What is there already, once everything else has had its turn.
+async fn yielding<T>(there: Option<T>) -> Option<T> {
+    if there.is_some() {
+        tokio::task::yield_now().await;
+    }
+    there
+}
+
 fn ended() -> Error {
     Error::Defect("the consumer's thread has ended".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_clock_goes_on_beside_what_is_always_there() {
+        let begun = Instant::now();
+        let mut ticks =
+            tokio::time::interval_at(begun + Duration::from_millis(20), Duration::from_millis(20));
+        for _ in 0..3 {
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => break,
+                    Some(()) = yielding(Some(())) => assert!(begun.elapsed() < Duration::from_secs(10)),
+                }
+            }
+        }
+    }
 }
