@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tidegate_runtime::worker::{StatusBoard, WorkerOptions};
 
@@ -188,7 +189,14 @@ fn copies_wander_with_their_tasks() {
     let_tasks_move(&mut place, 1_000, |name| {
         boards.borrow_mut().push(StatusBoard::default());
         let status = boards.borrow().last().cloned().unwrap_or_default();
-        WorkerOptions { state_directory: Some(copies.path().to_owned()), status, ..live(name) }
+        // A machine that stands still for a while must not take tasks from those who hold the copies.
+        let session_timeout = Duration::from_secs(60);
+        WorkerOptions {
+            state_directory: Some(copies.path().to_owned()),
+            status,
+            session_timeout,
+            ..live(name)
+        }
     });
     let read: Vec<u64> = boards.borrow().iter().map(read_by).collect();
     assert_eq!(read, [0; 7], "what each of them had to read in the log");
