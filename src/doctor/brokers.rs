@@ -77,8 +77,21 @@ pub(super) fn advertised(
                 )
             }
             Some(Ok(told)) if told.topics.is_none() => {
-                let found = format!("reached at {address}, and it did not list its topics in time");
-                Finding::fail(what, found, "see in its log what keeps it, and ask again")
+                let leads_on = told.brokers.iter().find(|on| on.id == broker.id && on.address != *address);
+                let (found, remedy) = match leads_on {
+                    Some(on) => (
+                        format!(
+                            "from {address}, where it is reached, it sends clients on to `{}`",
+                            on.address
+                        ),
+                        "set its `advertised.listeners` to one address that leads to it from here",
+                    ),
+                    None => (
+                        format!("reached at {address}, and it did not list its topics in time"),
+                        "see in its log what keeps it, and ask again",
+                    ),
+                };
+                Finding::fail(what, found, remedy)
             }
             Some(Ok(told)) => able(what, address, told, wants_assignment),
         }
@@ -209,6 +222,8 @@ mod tests {
         assert!(other.level == Level::Fail && other.found.contains("another cluster"), "{other}");
         let silent = advertised_by(Ok(Told { topics: None, ..told("x", &[]) }), false);
         assert!(silent.level == Level::Fail && silent.found.contains("did not list its topics"), "{silent}");
+        let on = advertised_by(Ok(Told { topics: None, ..told("x", &["b:2"]) }), false);
+        assert!(on.level == Level::Fail && on.found.contains("sends clients on to `b:2`"), "{on}");
         let missing = advertised(Some("x"), &told("x", &["kafka:9092"]).brokers, &Asked::new(), false);
         assert_eq!(missing[0].level, Level::Skip);
     }
