@@ -29,18 +29,28 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// It will come by itself.
-    Wait(String),
+    Wait {
+        /// What is waited for, and by whom.
+        what: String,
+        /// How far that is, if it is known.
+        how_far: Option<String>,
+    },
     /// A fault, of which the process speaks when it meets it.
     Fault(String),
 }
 
 impl Missing {
     /// In words.
-    pub(super) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         match self {
-            Missing::Wait(text) | Missing::Fault(text) => text,
+            Missing::Wait { what, how_far: Some(how_far) } => format!("{what}: {how_far}"),
+            Missing::Wait { what: text, how_far: None } | Missing::Fault(text) => text,
         }
     }
+}
+
+fn wait(what: String) -> Missing {
+    Missing::Wait { what, how_far: None }
 }
 
 /// What is missing in a process of `workers` workers.
@@ -48,13 +58,13 @@ pub(crate) fn of_workers(snapshot: &Snapshot, workers: u32, now: Instant) -> Vec
     let mut missing = Vec::new();
     for number in 0..workers {
         let Some(worker) = snapshot.workers.get(&number) else {
-            missing.push(Missing::Wait(format!("worker `{number}` has not started yet")));
+            missing.push(wait(format!("worker `{number}` has not started yet")));
             continue;
         };
         let name = &worker.name;
         match &worker.standing {
             Standing::Outside(None) => {
-                missing.push(Missing::Wait(format!("worker `{name}` has not joined its group yet")));
+                missing.push(wait(format!("worker `{name}` has not joined its group yet")));
             }
             Standing::Outside(Some(fault)) => {
                 missing.push(Missing::Fault(format!(
@@ -62,7 +72,7 @@ pub(crate) fn of_workers(snapshot: &Snapshot, workers: u32, now: Instant) -> Vec
                 )));
             }
             Standing::Waiting => {
-                missing.push(Missing::Wait(format!("worker `{name}` waits for its group to assign tasks")));
+                missing.push(wait(format!("worker `{name}` waits for its group to assign tasks")));
             }
             Standing::Member => {}
         }
@@ -75,17 +85,18 @@ pub(crate) fn of_workers(snapshot: &Snapshot, workers: u32, now: Instant) -> Vec
         let is_inside = !matches!(worker.standing, Standing::Outside(_));
         let held_up = now.saturating_duration_since(worker.ticked).saturating_sub(worker.commit_interval);
         if is_inside && held_up > SILENCE {
-            missing
-                .push(Missing::Wait(format!("worker `{name}` has been held up for {} s", held_up.as_secs())));
+            let how_far = Some(format!("{} s", held_up.as_secs()));
+            missing.push(Missing::Wait { what: format!("worker `{name}` is held up"), how_far });
         }
     }
     for (number, task) in &snapshot.tasks {
         match task.phase {
             Phase::Restoring => {
                 let left = task.restore_left_offsets;
-                missing.push(Missing::Wait(format!(
-                    "task {number} is being restored: {left} offsets of its changelog are left"
-                )));
+                missing.push(Missing::Wait {
+                    what: format!("task {number} is being restored"),
+                    how_far: Some(format!("{left} offsets of its changelog are left")),
+                });
             }
             Phase::Stopped => {
                 missing.push(Missing::Fault(format!("task {number} stopped on too many dead letters")));
@@ -252,7 +263,7 @@ mod tests {
             words(&snapshot, now)
         };
         assert_eq!(after(65, Standing::Member), "");
-        assert_eq!(after(85, Standing::Member), "worker `totals.0.0` has been held up for 25 s");
+        assert_eq!(after(85, Standing::Member), "worker `totals.0.0` is held up: 25 s");
         let outside = after(85, Standing::Outside(Some("away".to_owned())));
         assert!(!outside.contains("held up"), "it waits for the log, and says so: {outside}");
     }

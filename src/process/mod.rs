@@ -202,7 +202,10 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
         run_worker(log.clone(), topology, options, &stop).inspect_err(|error| watch.failed(error))
     };
     let mut progress = Progress::new(app, common.workers);
-    let look = || progress.look(&status.snapshot(), Instant::now()).iter().for_each(|line| console.say(line));
+    let look = || {
+        let news = progress.look(&status.snapshot(), Instant::now(), stop.is_requested());
+        news.iter().for_each(|line| console.say(line));
+    };
     workers::run(common.workers, &stop, work, look)?;
     show_summary(app, &status, console);
     Ok(stop.exit(!common.until_end))

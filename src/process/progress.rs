@@ -2,7 +2,7 @@
 //!
 //! Promise: a process that does nothing says why, soon, and then ever more seldom. What faults it meets is told where they are met.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tidegate_runtime::task::Phase;
@@ -10,8 +10,8 @@ use tidegate_runtime::worker::Snapshot;
 
 use crate::metrics::{Missing, missing_in};
 
-/// Longer than a start takes where nothing is amiss, and shorter than a session timeout.
-const SOON: Duration = Duration::from_secs(3);
+/// Longer than a start takes where nothing is amiss: Kafka spreads a new group's tasks after 3 s (`group.initial.rebalance.delay.ms`).
+const SOON: Duration = Duration::from_secs(5);
 
 /// So much of what is waited for is named.
 const MOST_NAMED: usize = 3;
@@ -26,6 +26,8 @@ pub(super) struct Progress {
 
 /// Something is waited for.
 struct Wait {
+    /// As of the last look.
+    whats: BTreeSet<String>,
     since: Instant,
     /// How long it must have taken to be worth another line.
     patience: Duration,
@@ -36,10 +38,12 @@ impl Progress {
         Progress { app: app.to_owned(), workers, phases: BTreeMap::new(), wait: None }
     }
 
-    /// The lines to be said now.
-    pub(super) fn look(&mut self, snapshot: &Snapshot, now: Instant) -> Vec<String> {
+    /// The lines to be said now. Whoever is to stop waits for nothing but the end.
+    pub(super) fn look(&mut self, snapshot: &Snapshot, now: Instant, is_to_stop: bool) -> Vec<String> {
         let mut news = self.phases(snapshot);
-        news.extend(self.wait(snapshot, now));
+        if !is_to_stop {
+            news.extend(self.wait(snapshot, now));
+        }
         news.iter().map(|line| format!("{}: {line}", self.app)).collect()
     }
 
@@ -62,23 +66,29 @@ impl Progress {
 
     /// What is waited for, if that has taken twice as long as when it was last told.
     fn wait(&mut self, snapshot: &Snapshot, now: Instant) -> Option<String> {
-        let waits = missing_in(snapshot, self.workers, now).into_iter().filter_map(|missing| match missing {
-            Missing::Wait(what) => Some(what),
+        let mut missing = missing_in(snapshot, self.workers, now);
+        missing.retain(|missing| matches!(missing, Missing::Wait { .. }));
+        let whats = missing.iter().filter_map(|missing| match missing {
+            Missing::Wait { what, .. } => Some(what.clone()),
             Missing::Fault(_) => None,
         });
-        let mut waits: Vec<String> = waits.collect();
-        if waits.is_empty() {
+        let whats: BTreeSet<String> = whats.collect();
+        // What has taken the place of everything that was waited for is another wait.
+        if self.wait.as_ref().is_some_and(|wait| wait.whats.is_disjoint(&whats)) {
             self.wait = None;
+        }
+        if whats.is_empty() {
             return None;
         }
-        let wait = self.wait.get_or_insert(Wait { since: now, patience: SOON });
+        let wait = self.wait.get_or_insert(Wait { whats: BTreeSet::new(), since: now, patience: SOON });
+        wait.whats = whats;
         let waited = now.saturating_duration_since(wait.since);
         if waited < wait.patience {
             return None;
         }
         wait.patience = 2 * waited;
-        let more = waits.len().saturating_sub(MOST_NAMED);
-        waits.truncate(MOST_NAMED);
+        let more = missing.len().saturating_sub(MOST_NAMED);
+        let mut waits: Vec<String> = missing.into_iter().take(MOST_NAMED).map(Missing::into_text).collect();
         if more > 0 {
             waits.push(format!("and {more} more"));
         }
@@ -107,7 +117,7 @@ mod tests {
         let (mut progress, begun) = (Progress::new("totals", 1), Instant::now());
         let mut said = Vec::new();
         for (second, standing) in (0..).zip(standings) {
-            let lines = progress.look(&snapshot(standing), begun + Duration::from_secs(second));
+            let lines = progress.look(&snapshot(standing), begun + Duration::from_secs(second), false);
             said.extend(lines.iter().map(|line| format!("{second}: {line}")));
         }
         said
@@ -116,16 +126,34 @@ mod tests {
     #[test]
     fn a_long_wait_is_told_ever_more_seldom() {
         let said = lines(vec![Standing::Waiting; 60]);
-        let expected = [3, 6, 12, 24, 48].map(|s| format!("{s}: totals: for {s} s now: {GROUP}"));
+        let expected = [5, 10, 20, 40].map(|s| format!("{s}: totals: for {s} s now: {GROUP}"));
         assert_eq!(said, expected);
     }
 
     #[test]
     fn a_wait_that_is_over_is_not_told_and_the_next_begins_anew() {
-        let short = [vec![Standing::Waiting; 3], vec![Standing::Member; 9]].concat();
+        let short = [vec![Standing::Waiting; 5], vec![Standing::Member; 9]].concat();
         assert_eq!(lines(short.clone()), Vec::<String>::new());
-        let long = [short, vec![Standing::Waiting; 4]].concat();
-        assert_eq!(lines(long), [format!("15: totals: for 3 s now: {GROUP}")]);
+        let long = [short, vec![Standing::Waiting; 6]].concat();
+        assert_eq!(lines(long), [format!("19: totals: for 5 s now: {GROUP}")]);
+    }
+
+    #[test]
+    fn what_is_waited_for_next_has_a_time_of_its_own() {
+        let one_by_one = [vec![Standing::Outside(None); 9], vec![Standing::Waiting; 7]].concat();
+        let joining = "worker `totals.a.0` has not joined its group yet";
+        let expected =
+            [format!("5: totals: for 5 s now: {joining}"), format!("14: totals: for 5 s now: {GROUP}")];
+        assert_eq!(lines(one_by_one), expected);
+    }
+
+    #[test]
+    fn whoever_is_to_stop_waits_for_nothing() {
+        let (mut progress, begun) = (Progress::new("totals", 1), Instant::now());
+        for second in 0..30 {
+            let now = begun + Duration::from_secs(second);
+            assert_eq!(progress.look(&snapshot(Standing::Waiting), now, true), Vec::<String>::new());
+        }
     }
 
     #[test]
@@ -138,9 +166,9 @@ mod tests {
     fn many_waits_are_one_line() {
         let mut progress = Progress::new("totals", 9);
         let begun = Instant::now();
-        progress.look(&Snapshot::default(), begun);
-        let said = progress.look(&Snapshot::default(), begun + SOON);
-        let expected = "totals: for 3 s now: worker `0` has not started yet; worker `1` has not started yet; worker `2` has not \
+        progress.look(&Snapshot::default(), begun, false);
+        let said = progress.look(&Snapshot::default(), begun + SOON, false);
+        let expected = "totals: for 5 s now: worker `0` has not started yet; worker `1` has not started yet; worker `2` has not \
                         started yet; and 6 more";
         assert_eq!(said, [expected]);
     }
