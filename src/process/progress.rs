@@ -66,13 +66,12 @@ impl Progress {
 
     /// What is waited for, if that has taken twice as long as when it was last told.
     fn wait(&mut self, snapshot: &Snapshot, now: Instant) -> Option<String> {
-        let mut missing = missing_in(snapshot, self.workers, now);
-        missing.retain(|missing| matches!(missing, Missing::Wait { .. }));
-        let whats = missing.iter().filter_map(|missing| match missing {
-            Missing::Wait { what, .. } => Some(what.clone()),
-            Missing::Fault(_) => None,
-        });
-        let whats: BTreeSet<String> = whats.collect();
+        let waits =
+            missing_in(snapshot, self.workers, now).into_iter().filter_map(|missing| match &missing {
+                Missing::Wait { what, .. } => Some((what.clone(), missing.into_text())),
+                Missing::Fault(_) => None,
+            });
+        let (whats, mut texts): (BTreeSet<String>, Vec<String>) = waits.unzip();
         // What has taken the place of everything that was waited for is another wait.
         if self.wait.as_ref().is_some_and(|wait| wait.whats.is_disjoint(&whats)) {
             self.wait = None;
@@ -87,12 +86,12 @@ impl Progress {
             return None;
         }
         wait.patience = 2 * waited;
-        let more = missing.len().saturating_sub(MOST_NAMED);
-        let mut waits: Vec<String> = missing.into_iter().take(MOST_NAMED).map(Missing::into_text).collect();
+        let more = texts.len().saturating_sub(MOST_NAMED);
+        texts.truncate(MOST_NAMED);
         if more > 0 {
-            waits.push(format!("and {more} more"));
+            texts.push(format!("and {more} more"));
         }
-        Some(format!("for {} s now: {}", waited.as_secs(), waits.join("; ")))
+        Some(format!("for {} s now: {}", waited.as_secs(), texts.join("; ")))
     }
 }
 

@@ -153,8 +153,7 @@ impl Worker<'_> {
             return Ok(());
         }
         match hosted.from {
-            StateFrom::Log => self.take_blocks(number, chunk),
-            StateFrom::LogBehindCopy => {
+            StateFrom::Log | StateFrom::LogBehindCopy => {
                 let outcome = self.take_blocks(number, chunk);
                 self.or_without_copy(number, outcome)
             }
@@ -181,7 +180,7 @@ impl Worker<'_> {
         self.side.release(vec![chunk.partition.clone()]);
         hosted.from = StateFrom::Copy(copy.replay());
         let is_last = chunk.records().all(|record| record.offset() <= last);
-        hosted.restored_to = if is_last { chunk.next } else { Offset(last.0 + 1) };
+        hosted.restored_to = if is_last { chunk.next } else { last.next() };
         Ok(())
     }
 

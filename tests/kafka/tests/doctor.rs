@@ -285,19 +285,17 @@ fn a_cluster_that_is_set_up_badly_is_told_what_to_change() {
     fitting.says("group.min.session.timeout.ms", "ok: 7 s");
 
     // Reached, and sent on to where nobody is.
-    let second = format!("127.0.0.1:{listener}");
-    let trapped = Diagnosis::of(&["-b".to_owned(), second.clone()], "");
-    assert_eq!(trapped.code, UNFIT);
-    trapped.says(&format!("address {second}"), "ok: reached");
-    trapped.says("broker 1", &format!("FAIL: it sends clients to `127.0.0.1:{nowhere}`"));
-    trapped.says("settings", "skip: no broker is reached");
+    let is_a_trap = |port: u16| {
+        let address = format!("127.0.0.1:{port}");
+        let trapped = Diagnosis::of(&["-b".to_owned(), address.clone()], "");
+        assert_eq!(trapped.code, UNFIT);
+        trapped.says(&format!("address {address}"), "ok: reached");
+        trapped.says("broker 1", &format!("FAIL: it sends clients to `127.0.0.1:{nowhere}`"));
+        trapped.says("settings", "skip: no broker is reached");
+    };
+    is_a_trap(listener);
     // The client learns where the broker is from what it asks itself, and may leave before what the doctor asks is answered.
     let proxy = Proxy::before(listener, Protocol::Kafka);
     proxy.set(Mode::TellBrokersOnce);
-    let left = format!("127.0.0.1:{}", proxy.port);
-    let trapped = Diagnosis::of(&["-b".to_owned(), left.clone()], "");
-    assert_eq!(trapped.code, UNFIT);
-    trapped.says(&format!("address {left}"), "ok: reached");
-    trapped.says("broker 1", &format!("FAIL: it sends clients to `127.0.0.1:{nowhere}`"));
-    trapped.says("settings", "skip: no broker is reached");
+    is_a_trap(proxy.port);
 }

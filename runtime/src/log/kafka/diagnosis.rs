@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -110,15 +110,15 @@ pub fn ask(connection: &Connection, address: &str) -> Result<Told, String> {
     }
     let (brokers, topics) = match metadata {
         Ok(metadata) => (brokers(&metadata), Some(metadata.topics().iter().filter_map(spread).collect())),
-        Err(error) => match Listener::all(&listener.brokers) {
-            left if left.is_empty() => return Err(listener.reason(address, &error)),
+        Err(error) => match Listener::of(&listener.brokers).clone() {
+            none if none.is_empty() => return Err(listener.reason(address, &error)),
             learned => (learned.into_iter().map(|(id, address)| Broker { id, address }).collect(), None),
         },
     };
     Ok(Told {
         cluster_id: client.client().fetch_cluster_id(PATIENCE[0]),
         brokers,
-        apis: Listener::all(&listener.apis),
+        apis: Listener::of(&listener.apis).clone(),
         topics,
     })
 }
@@ -170,10 +170,10 @@ impl ClientContext for Listener {
         self.lines.fetch_add(1, Ordering::Relaxed);
         self.heard.line(facility, line);
         if let Some((key, versions)) = api(line) {
-            self.apis.lock().unwrap_or_else(PoisonError::into_inner).insert(key, versions);
+            Listener::of(&self.apis).insert(key, versions);
         }
         if let Some((id, address)) = broker(line) {
-            self.brokers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, address);
+            Listener::of(&self.brokers).insert(id, address);
         }
     }
 
@@ -186,8 +186,8 @@ impl ClientContext for Listener {
 impl ConsumerContext for Listener {}
 
 impl Listener {
-    fn all<T: Clone>(what: &Mutex<T>) -> T {
-        what.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn of<T>(heard: &Mutex<T>) -> MutexGuard<'_, T> {
+        heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lines wait in the client's queue: takes all that stand there now.

@@ -120,10 +120,13 @@ impl Client {
         self.ears.heard.recent().is_some()
     }
 
-    /// A call that was given up does this: its connection may be dead without a word, and what is asked on it next would be given up too;
-    /// nor may the client live when some answers come after all (see `admin::request`).
-    pub(super) fn retire(&self) {
-        self.is_retired.store(true, Ordering::Relaxed);
+    /// Retires it over a failure after which nobody should ask it anything more. After a call that was given up its connection may be dead
+    /// without a word, and what is asked on it next would be given up too; nor may the client live when some answers come after all (see
+    /// `admin::request`). And librdkafka keeps the address of a coordinator that says it is none.
+    pub(super) fn retire_over(&self, failure: &Failure) {
+        if matches!(failure.code, Code::OperationTimedOut | Code::NotCoordinator) {
+            self.is_retired.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -132,13 +135,12 @@ impl Client {
 
     /// What a call was answered with, and what was heard meanwhile.
     pub(super) fn failure(&self, code: sys::rd_kafka_resp_err_t, text: Option<String>) -> Failure {
-        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT {
-            self.retire();
-        }
         // Connection errors with their codes wait in the queue.
         self.poll(0);
         let heard = self.ears.heard.recent();
-        Failure { heard, ..Failure::new(code.into(), text.unwrap_or_else(|| word_for(code))) }
+        let failure = Failure { heard, ..Failure::new(code.into(), text.unwrap_or_else(|| word_for(code))) };
+        self.retire_over(&failure);
+        failure
     }
 
     /// What an error object says; frees it. Null is success.

@@ -71,8 +71,7 @@ impl Admin {
         Ok(new)
     }
 
-    /// Asks a group's coordinator. librdkafka keeps its address even when it is told that it is the wrong one: then a new client looks it
-    /// up anew.
+    /// Asks a group's coordinator; one that has moved is looked up anew, by a new client.
     fn ask_coordinator<T>(
         &self,
         what: &str,
@@ -90,9 +89,7 @@ impl Admin {
                 _ if failure.is_coordinator_moving() => SETTLES_WITHIN,
                 _ => Duration::ZERO,
             };
-            if [Code::NotCoordinator, Code::OperationTimedOut].contains(&failure.code) {
-                client.retire();
-            }
+            client.retire_over(&failure);
             if begun.elapsed() >= patience {
                 return Err(failure.named(what));
             }

@@ -116,10 +116,8 @@ fn of_known<T>(
                 std::thread::sleep(SETTLING);
             }
             Err(failure) => {
-                // Told within an answer that the client has made up itself.
-                if failure.code == Code::OperationTimedOut {
-                    client.retire();
-                }
+                // It may stand within an answer that the client has made up itself.
+                client.retire_over(&failure);
                 return Err(failure.named(&what));
             }
             Ok(answer) => return Ok(answer),
