@@ -36,6 +36,23 @@ pub trait Processor: Send {
         context: &mut Context<'_>,
     ) -> Result<(), BadRecord>;
 
+    /// Takes one record of output number `sink` that an earlier run wrote, before a `reset`: called only at a first start, before any input,
+    /// and only for the outputs that [`Topology::reads_earlier_output`](crate::topology::Topology::reads_earlier_output) names.
+    ///
+    /// # Errors
+    /// What is wrong with it. It is counted and skipped: nothing that this task writes depends on it.
+    fn take_earlier_output(&mut self, sink: usize, record: &RecordRef<'_>) -> Result<(), BadRecord> {
+        let _ = (sink, record);
+        Ok(())
+    }
+
+    /// Does a bounded part of what earlier records left to do (law 16): true if more is left. The task calls it until it returns false before
+    /// it hands over the next record of a stream, and may commit in between, so what is left must be in a store.
+    fn work_off(&mut self, context: &mut Context<'_>) -> bool {
+        let _ = context;
+        false
+    }
+
     /// Stream time has moved without a record (`--idle-close`).
     fn time_moved(&mut self, context: &mut Context<'_>) {
         let _ = context;

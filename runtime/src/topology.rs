@@ -98,6 +98,7 @@ pub struct Topology {
     stores: Vec<String>,
     sinks: Vec<Sink>,
     parameters: BTreeMap<String, String>,
+    earlier_output: Option<usize>,
     supplier: Supplier,
 }
 
@@ -117,6 +118,7 @@ impl Topology {
             stores: stores.iter().map(|store| (*store).to_owned()).collect(),
             sinks: Vec::new(),
             parameters: BTreeMap::new(),
+            earlier_output: None,
             supplier: Arc::new(supplier),
         }
     }
@@ -140,6 +142,20 @@ impl Topology {
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Topology {
         self.parameters.insert(name.into(), value.into());
         self
+    }
+
+    /// Lets a task that starts for the first time read what an earlier run wrote to output number `sink`, before any input: see
+    /// [`Processor::take_earlier_output`].
+    #[must_use]
+    pub fn reads_earlier_output(mut self, sink: usize) -> Topology {
+        self.earlier_output = Some(sink);
+        self
+    }
+
+    /// The output whose earlier records a first start reads, if any.
+    #[must_use]
+    pub fn earlier_output(&self) -> Option<usize> {
+        self.earlier_output
     }
 
     /// The application's name: its group, its changelog and its topics are named after it.

@@ -68,6 +68,9 @@ CREATE TABLE IF NOT EXISTS infractions (
   currency TEXT NOT NULL,
   points INTEGER NOT NULL,
   rule TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
   source_partition INTEGER NOT NULL,
   source_offset INTEGER NOT NULL
 ) STRICT;

@@ -18,6 +18,6 @@ pub use ddl::{ChildTable, READ_STORE, TABLES, Table, table_of};
 pub use record::Record;
 pub use topics::{Cleanup, KeyKind, TOPICS, Topic, topic};
 pub use traffic::{
-    Infraction, OwnerEvent, OwnerEventKind, RadarEvent, RadarEventKind, RadarKind, Reading, VehicleEvent,
-    VehicleEventKind,
+    Infraction, InfractionState, OwnerEvent, OwnerEventKind, RadarEvent, RadarEventKind, RadarKind, Reading,
+    VehicleEvent, VehicleEventKind,
 };

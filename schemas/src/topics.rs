@@ -114,6 +114,7 @@ pub static INFRACTIONS: Topic = Topic {
     name: "infractions",
     key_field: "plate",
     schema: include_str!("../avro/infraction.avsc"),
+    older_schemas: &[include_str!("../avro/infraction.v1.avsc")],
     event_time_field: "measured_at",
     writers: &["process speeding"],
     readers: &SINKS,

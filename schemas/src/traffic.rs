@@ -137,4 +137,22 @@ pub struct Infraction {
     pub points: i32,
     /// Which bracket of which schedule decided.
     pub rule: String,
+    /// 1 for the first event of this id in a run, then one more for each. The last event of an id counts, whatever its revision.
+    pub revision: i32,
+    /// Whether it is in force.
+    pub state: InfractionState,
+    /// The cause of this event: `reading`, `radar`, `vehicle` or `earlier-run`.
+    pub reason: String,
+}
+
+/// Whether an infraction is in force (law 18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InfractionState {
+    /// In force; nothing was in force before.
+    Issued,
+    /// In force instead of what was before.
+    Revised,
+    /// Nothing is in force any more. The other fields repeat what was.
+    Voided,
 }

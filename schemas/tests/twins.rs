@@ -11,8 +11,8 @@ use apache_avro::schema_compatibility::SchemaCompatibility;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde::Serialize;
 use tidegate_schemas::{
-    CustomerTotal, Infraction, Invoice, InvoiceLine, OwnerEvent, OwnerEventKind, RadarEvent, RadarEventKind,
-    RadarKind, Reading, Record, TOPICS, VehicleEvent, VehicleEventKind,
+    CustomerTotal, Infraction, InfractionState, Invoice, InvoiceLine, OwnerEvent, OwnerEventKind, RadarEvent,
+    RadarEventKind, RadarKind, Reading, Record, TOPICS, VehicleEvent, VehicleEventKind,
 };
 
 fn parsed(text: &str) -> Schema {
@@ -118,9 +118,8 @@ fn registrations_agree() {
     });
 }
 
-#[test]
-fn an_infraction_agrees() {
-    agrees(&Infraction {
+fn revised_infraction() -> Infraction {
+    Infraction {
         infraction_id: "i-1".into(),
         radar_id: "R-01".into(),
         plate: "AA-123-ZZ".into(),
@@ -134,7 +133,15 @@ fn an_infraction_agrees() {
         currency: "EUR".into(),
         points: 3,
         rule: "fr:over-30".into(),
-    });
+        revision: 2,
+        state: InfractionState::Revised,
+        reason: "vehicle".into(),
+    }
+}
+
+#[test]
+fn an_infraction_agrees() {
+    agrees(&revised_infraction());
 }
 
 #[test]
@@ -177,6 +184,8 @@ fn enum_symbols_agree() {
     assert_eq!(vehicle, declared_symbols("vehicles", "kind"));
     let owner = symbols(&[Owner::Registered, Owner::Changed, Owner::Removed]);
     assert_eq!(owner, declared_symbols("owners", "kind"));
+    let state = symbols(&[InfractionState::Issued, InfractionState::Revised, InfractionState::Voided]);
+    assert_eq!(state, declared_symbols("infractions", "state"));
 }
 
 #[test]
@@ -194,6 +203,19 @@ fn a_version_1_invoice_has_no_lines() {
     let older = parsed(Invoice::TOPIC.older_schemas[0]);
     let read: Invoice = decode(&older, &fixtures()["Invoice.v1"]);
     assert_eq!(read, Invoice { lines: Vec::new(), ..credit_note() });
+}
+
+#[test]
+fn a_version_1_infraction_is_issued_once() {
+    let older = parsed(Infraction::TOPIC.older_schemas[0]);
+    let read: Infraction = decode(&older, &fixtures()["Infraction.v1"]);
+    let issued = Infraction {
+        revision: 1,
+        state: InfractionState::Issued,
+        reason: "reading".into(),
+        ..revised_infraction()
+    };
+    assert_eq!(read, issued);
 }
 
 /// A file left in `avro/` that no row of the table names would be a version nobody reads.

@@ -12,7 +12,7 @@ use tidegate_runtime::join::{JoinItem, JoinRules, Lookup, OutcomeId, Registratio
 use tidegate_runtime::log::RecordRef;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{BadRecord, Key, Reason};
-use tidegate_schemas::{RadarEvent, RadarEventKind, RadarKind, VehicleEventKind};
+use tidegate_schemas::{InfractionState, RadarEvent, RadarEventKind, RadarKind, VehicleEventKind};
 
 use super::schedule::{Offence, Schedule};
 
@@ -54,6 +54,9 @@ struct Fined<'s> {
     currency: &'s str,
     points: i32,
     rule: &'s str,
+    revision: i32,
+    state: InfractionState,
+    reason: &'s str,
 }
 
 /// What of a reading is not in its keys and time.
@@ -122,6 +125,9 @@ impl SpeedingRules {
             currency: offence.currency,
             points: offence.bracket.points,
             rule: &offence.bracket.rule,
+            revision: 1,
+            state: InfractionState::Issued,
+            reason: "reading",
         };
         let mut value = Vec::new();
         self.infractions

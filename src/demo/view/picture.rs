@@ -175,6 +175,9 @@ mod tests {
             currency: "EUR".to_owned(),
             points: 6,
             rule: "a rule".to_owned(),
+            revision: 1,
+            state: InfractionState::Issued,
+            reason: "reading".to_owned(),
         };
         let mut news = News::default();
         for customer in 0..40 {

@@ -6,7 +6,8 @@ use tidegate_runtime::avro::{Decoder, Encoder, SchemaCache};
 use tidegate_runtime::driver::{DrivenRecord, TestDriver};
 use tidegate_runtime::log::{SchemaId, SchemaRegistry};
 use tidegate_schemas::{
-    Infraction, RadarEvent, RadarEventKind, RadarKind, Reading, Record, VehicleEvent, VehicleEventKind,
+    Infraction, InfractionState, RadarEvent, RadarEventKind, RadarKind, Reading, Record, VehicleEvent,
+    VehicleEventKind,
 };
 
 use super::*;
@@ -113,6 +114,9 @@ fn a_reading_over_the_limit_becomes_an_infraction_of_its_owner() {
         currency: "EUR".to_owned(),
         points: 2,
         rule: "code de la route R413-14 I al. 1, III 3".to_owned(),
+        revision: 1,
+        state: InfractionState::Issued,
+        reason: "reading".to_owned(),
     };
     assert_eq!(expected.infraction_id, infraction_id("r1", NOON - 1, "AB-123-CD", 7));
     let found = infractions(&mut driver);

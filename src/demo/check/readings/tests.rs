@@ -1,5 +1,7 @@
 //! The checker is checked: a world of a few readings, right and then tampered with.
 
+use tidegate_schemas::InfractionState;
+
 use super::*;
 
 const NOON_MS: i64 = 1_709_553_600_000;
@@ -67,6 +69,9 @@ fn infraction(owner: &str, measured_at: i64, measured: i32, excess: i32, points:
         currency: "EUR".into(),
         points,
         rule: "a rule".into(),
+        revision: 1,
+        state: InfractionState::Issued,
+        reason: "reading".into(),
     }
 }
 
