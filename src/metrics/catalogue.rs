@@ -2,7 +2,7 @@
 //!
 //! Names that begin with `kafka_` are Kafka's own, as the Prometheus JMX exporter spells them (`kafka.streams:type=stream-thread-metrics` and
 //! `process-rate` become `kafka_streams_stream_thread_metrics_process_rate`), so that dashboards made for Kafka Streams find them; the units are
-//! Kafka's too. All else begins with `tidegate_` or, for what every process has, `process_`. `dashboards/README.md` lists them all.
+//! Kafka's too. All else begins with `tidegate_` or, for what every process has, `process_`. `docs/metrics.md` lists them all.
 
 /// What may be done with a metric's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -156,6 +156,8 @@ fn money(minor: i64) -> String {
 mod tests {
     use std::time::Duration;
 
+    use tidegate_schemas::InfractionState;
+
     use super::super::super::Scenario;
     use super::super::super::tap::{News, Sum};
     use super::*;
