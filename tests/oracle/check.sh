@@ -14,6 +14,9 @@ made=$work/golden
 mkdir "$made"
 export PYTHONDONTWRITEBYTECODE=1
 
+# The executable model of laws 12, 18 and 19 against an oracle that sees everything first.
+python3 "$here/asof_check.py" --seeds 300 >"$work/model" || { cat "$work/model" >&2; exit 1; }
+
 oracle() { python3 "$here/$1.py" $2 "$3" "$4" --out "$made/$5" $6; }
 
 oracle retail totals --file "$retail" retail-excerpt/totals ""
