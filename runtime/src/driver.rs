@@ -1,27 +1,33 @@
 //! A test driver: the tasks of a topology without a log, a thread or a clock.
 //!
-//! It builds the topology by the same function production uses and drives the same [`Task`]s the worker drives. Records are
+//! It builds tasks by the same function that production uses and drives the same [`Task`]s that the worker drives. Records are
 //! piped in one at a time; outputs are read back by topic. Commits, idle time, the end of input and restarts happen when the
 //! test says so, so that a test can show that none of them is seen in the output.
 //!
+//! A test of interleavings works in smaller steps. It writes to partitions ([`append_to`](TestDriver::append_to)), lets tasks fetch some
+//! records of a topic ([`fetch`](TestDriver::fetch)), writes more, and lets the tasks go one step ([`step`](TestDriver::step)): only then
+//! are the ends of tables asked. [`kill`](TestDriver::kill) and [`reset`](TestDriver::reset) may come at any point.
+//!
 //! It is not a broker: transactions always succeed here, and nobody is fenced.
 
+mod registry;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use self::registry::MemoryRegistry;
 use crate::avro::{Encoder, SchemaCache};
 use crate::changelog::History;
 use crate::error::{Error, Result};
 use crate::log::{
-    Chunk, Offset, Outgoing, Records, SchemaId, SchemaRegistry, TopicPartition, partition_for,
+    Chunk, Offset, Outgoing, Records, SchemaRegistry, TopicPartition, Watermarks, partition_for,
     subject_of_value,
 };
-use crate::processor::Routes;
-use crate::task::{ErrorBudget, Input, Phase, Task, TaskParts};
+use crate::task::{ErrorBudget, Input, Phase, Task, TaskBuilder, Turn};
 use crate::time::EventTime;
-use crate::topology::{SourceKind, TaskEnvironment, Topology};
+use crate::topology::{Source, SourceKind, TaskEnvironment, Topology};
 
 /// A record a topology wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +48,8 @@ pub struct DrivenRecord {
 pub struct TestDriver {
     topology: Topology,
     partitions: u32,
+    /// The partition counts of topics that have another one.
+    others: BTreeMap<String, u32>,
     tasks: Vec<Task>,
     registry: MemoryRegistry,
     schemas: SchemaCache,
@@ -49,9 +57,12 @@ pub struct TestDriver {
     outgoing: Outgoing,
     outputs: BTreeMap<String, Vec<DrivenRecord>>,
     changelogs: Vec<Changelog>,
-    /// All that was piped in, by input partition.
+    /// All that was piped in, by input partition, and all that was committed to outputs.
     log: BTreeMap<TopicPartition, Records>,
     runs: u64,
+    /// How many questions for the ends of tables were asked.
+    rounds: u64,
+    resets: u64,
     committed: BTreeMap<TopicPartition, Offset>,
     error_budget: Option<ErrorBudget>,
     commit_each: bool,
@@ -65,11 +76,23 @@ struct Changelog {
 }
 
 impl TestDriver {
-    /// Every topic has `partitions` partitions. Commits after each record until told otherwise.
+    /// Every topic has `partitions` partitions, except for broadcast topics, which have one. Commits after each record until told otherwise.
     ///
     /// # Errors
     /// If a sink's schema is no schema.
     pub fn new(topology: Topology, partitions: u32) -> Result<TestDriver> {
+        TestDriver::with_partitions(topology, partitions, &[])
+    }
+
+    /// The same, with other partition counts for some broadcast topics or outputs.
+    ///
+    /// # Errors
+    /// As [`new`](TestDriver::new).
+    pub fn with_partitions(
+        topology: Topology,
+        partitions: u32,
+        others: &[(&str, u32)],
+    ) -> Result<TestDriver> {
         let registry = MemoryRegistry::default();
         let mut encoders = Vec::new();
         for sink in topology.sinks() {
@@ -79,6 +102,7 @@ impl TestDriver {
         let mut driver = TestDriver {
             topology,
             partitions,
+            others: others.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect(),
             tasks: Vec::new(),
             registry,
             schemas: SchemaCache::new(),
@@ -88,6 +112,8 @@ impl TestDriver {
             changelogs: (0..partitions).map(|_| Changelog::default()).collect(),
             log: BTreeMap::new(),
             runs: 0,
+            rounds: 0,
+            resets: 0,
             committed: BTreeMap::new(),
             error_budget: None,
             commit_each: true,
@@ -117,7 +143,7 @@ impl TestDriver {
         Ok(bytes)
     }
 
-    /// Writes a record to an input topic, to the partition of its key (a broadcast topic has one), and lets the tasks process it.
+    /// Writes a record to an input topic, to the partition of its key, and lets the tasks process it.
     ///
     /// # Errors
     /// If the topology has no such input, or the registry holds a schema that cannot be read.
@@ -144,13 +170,34 @@ impl TestDriver {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<()> {
-        let source = self.topology.sources().iter().find(|source| source.topic == topic);
-        let source = source.ok_or_else(|| Error::UnknownTopic(topic.to_owned()))?;
-        let partitions = if source.kind == SourceKind::Broadcast { 1 } else { self.partitions };
-        let partition = key.map_or(0, |key| partition_for(key, partitions));
-        let to = TopicPartition::new(topic, partition);
-        self.log.entry(to).or_default().push(time, key, value, &[]);
+        let partition = key.map_or(0, |key| partition_for(key, self.partitions_of(topic)));
+        self.append_to(&TopicPartition::new(topic, partition), time, key, value)
+    }
+
+    /// Writes a record to one partition of an input topic, whatever its key.
+    ///
+    /// # Errors
+    /// If the topology has no such input.
+    pub fn append_to(
+        &mut self,
+        to: &TopicPartition,
+        time: EventTime,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<()> {
+        let is_input = self.topology.sources().iter().any(|source| *source.topic == *to.topic);
+        if !is_input || to.partition >= self.partitions_of(&to.topic) {
+            return Err(Error::UnknownTopic(to.to_string()));
+        }
+        self.log.entry(to.clone()).or_default().push(time, key, value, &[]);
         Ok(())
+    }
+
+    fn partitions_of(&self, topic: &str) -> u32 {
+        let is_broadcast = |source: &Source| source.topic == topic && source.kind == SourceKind::Broadcast;
+        let broadcast = self.topology.sources().iter().any(is_broadcast);
+        let usual = if broadcast { 1 } else { self.partitions };
+        self.others.get(topic).copied().unwrap_or(usual)
     }
 
     /// Moves stream time of every idle task by `elapsed_ms`, as `--idle-close` does.
@@ -178,22 +225,69 @@ impl TestDriver {
         self.commit()
     }
 
-    /// Lets every task take what it has not fetched yet, as one chunk for each input; commits nothing.
+    /// Lets every task take what it has not fetched yet, as one chunk for each input, and process all of it; commits nothing.
     ///
     /// # Errors
     /// If the registry holds a schema that cannot be read.
     pub fn process(&mut self) -> Result<()> {
-        for task in &mut self.tasks {
-            let chunks: Vec<Chunk> = task.inputs().iter().map(|input| unread(&self.log, input)).collect();
-            for chunk in chunks {
-                for id in self.schemas.missing_ids(&chunk) {
-                    self.schemas.resolve(id, &self.registry)?;
-                }
-                task.push(Arc::new(chunk));
-            }
-            while task.run(&mut self.outgoing, usize::MAX) {}
+        self.fetch_all(|_| true)?;
+        while self.step(usize::MAX)? || self.wants_table_ends() {}
+        Ok(())
+    }
+
+    /// Lets every task fetch at most `most` more records of each of its partitions of `topic`. Nothing is processed.
+    ///
+    /// # Errors
+    /// If the registry holds a schema that cannot be read.
+    pub fn fetch(&mut self, topic: &str, most: usize) -> Result<()> {
+        for task in 0..self.tasks.len() {
+            self.fetch_for(task, |input| *input.partition().topic == *topic, most)?;
         }
         Ok(())
+    }
+
+    /// Lets every task go on with what it has fetched, as a worker does: the ends of tables are asked, tables are read to these ends, what is
+    /// left to do is worked off, at most `parts` parts in each task, and then what was fetched of streams is processed. No stream is fetched,
+    /// and nothing is committed. True if parts were left.
+    ///
+    /// # Errors
+    /// If the registry holds a schema that cannot be read.
+    pub fn step(&mut self, parts: usize) -> Result<bool> {
+        self.ask_for_tables();
+        self.fetch_all(|input| input.kind() != SourceKind::Stream)?;
+        let mut more = false;
+        for task in &mut self.tasks {
+            more |= task.run(&mut self.outgoing, Turn { bytes: usize::MAX, parts });
+        }
+        Ok(more)
+    }
+
+    fn wants_table_ends(&self) -> bool {
+        self.tasks.iter().any(Task::wants_table_ends)
+    }
+
+    fn ask_for_tables(&mut self) {
+        self.rounds += 1;
+        let (round, log) = (self.rounds, &self.log);
+        for task in self.tasks.iter_mut().filter(|task| task.wants_table_ends()) {
+            // The answer is there at once, so who was asked need not be kept.
+            let _ = task.ask(round).count();
+            task.answered(round, |table| end_of(log, table));
+        }
+    }
+
+    fn fetch_all(&mut self, inputs: impl Fn(&Input) -> bool) -> Result<()> {
+        for task in 0..self.tasks.len() {
+            self.fetch_for(task, &inputs, usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn fetch_for(&mut self, task: usize, inputs: impl Fn(&Input) -> bool, most: usize) -> Result<()> {
+        let task = &mut self.tasks[task];
+        let unread = task.inputs().iter().filter(|input| inputs(input));
+        let chunks: Vec<Chunk> = unread.map(|input| unread_of(&self.log, input, most)).collect();
+        push(task, chunks, &self.schemas, &self.registry)
     }
 
     /// Commits every task.
@@ -218,6 +312,10 @@ impl TestDriver {
             }
         }
         for (to, records) in self.outgoing.batches() {
+            if self.topology.sinks().iter().any(|sink| *sink.topic == *to.topic) {
+                let kept = self.log.entry(to.clone()).or_default();
+                (0..records.len()).for_each(|index| copy_to(kept, records, index));
+            }
             let outputs = self.outputs.entry(to.topic.to_string()).or_default();
             outputs.extend((0..records.len()).map(|index| driven(to, records, index)));
         }
@@ -226,53 +324,71 @@ impl TestDriver {
     }
 
     /// Ends the process without a commit and starts anew: the tasks come back from their changelogs, and what was not committed
-    /// is processed again.
+    /// is processed again, with everything else that they have not fetched yet.
     ///
     /// # Errors
     /// What a restore can meet: a damaged changelog, a task that stopped on its error budget.
     pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.process()
+    }
+
+    /// Ends the process without a commit and starts anew. Tasks come back from their changelogs, or read their earlier output if this is their
+    /// first start; they fetch no input yet.
+    ///
+    /// # Errors
+    /// As [`restart`](TestDriver::restart).
+    pub fn kill(&mut self) -> Result<()> {
         self.outgoing.clear();
         self.tasks.clear();
         for number in 0..self.partitions {
-            let mut task = self.new_task(number);
+            let mut task = self.new_task(number)?;
             let changelog = &self.changelogs[number as usize];
             let end = Offset(changelog.low + changelog.blocks.len() as i64);
             task.restore((changelog.low..).map(Offset).zip(changelog.blocks.iter().map(Vec::as_slice)))?;
             task.restored(end, |partition| self.committed.get(partition).copied(), false)?;
-            let ends = task.inputs().iter().map(|input| end_of(&self.log, input.partition()));
-            let ends: Vec<Offset> = ends.collect();
-            task.bootstrap_to(ends.into_iter());
+            self.read_earlier_output(&mut task)?;
             self.tasks.push(task);
         }
-        self.process()
+        Ok(())
     }
 
-    fn new_task(&self, number: u32) -> Task {
-        let app = self.topology.app();
-        let sources = self.topology.sources().iter().enumerate();
-        let inputs = sources.map(|(source, declared)| {
-            let partition = if declared.kind == SourceKind::Broadcast { 0 } else { number };
-            Input::new(source, declared.kind, TopicPartition::new(declared.topic.as_str(), partition))
-        });
-        let environment = TaskEnvironment::new(self.schemas.clone(), self.encoders.clone());
+    /// Forgets what the application has committed, as `reset` does: offsets, state, time. Outputs stay. The tasks are gone until
+    /// [`restart`](TestDriver::restart) or [`kill`](TestDriver::kill), and start for the first time then.
+    pub fn reset(&mut self) {
+        self.outgoing.clear();
+        self.tasks.clear();
+        self.committed.clear();
+        self.changelogs = (0..self.partitions).map(|_| Changelog::default()).collect();
+        self.resets += 1;
+    }
+
+    fn read_earlier_output(&self, task: &mut Task) -> Result<()> {
+        let of = |input: &Input| Watermarks { low: Offset(0), high: end_of(&self.log, input.partition()) };
+        let ends: Vec<Watermarks> = task.earlier_output().iter().map(of).collect();
+        task.read_output_to(&ends);
+        let unread = task.earlier_output().iter().map(|input| unread_of(&self.log, input, usize::MAX));
+        push(task, unread.collect(), &self.schemas, &self.registry)?;
+        // It has everything, so it is done with it, and writes nothing.
+        task.run(&mut Outgoing::default(), Turn { bytes: usize::MAX, parts: 0 });
+        Ok(())
+    }
+
+    fn new_task(&self, number: u32) -> Result<Task> {
         let sinks = self.topology.sinks().iter();
-        let parts = TaskParts {
-            app: app.to_owned(),
-            routes: Routes {
-                partition: number,
-                sinks: sinks.map(|sink| (Arc::from(sink.topic.as_str()), self.partitions)).collect(),
-                dead_letters: Topology::dead_letters_of(app).into(),
-                late: Topology::late_of(app).into(),
-                duplicates: Topology::duplicates_of(app).into(),
-            },
-            inputs: inputs.collect(),
-            processor: self.topology.build(&environment),
-            parameters: self.topology.parameters_line(),
+        let sinks: Vec<(Arc<str>, u32)> =
+            sinks.map(|sink| (Arc::from(sink.topic.as_str()), self.partitions_of(&sink.topic))).collect();
+        let builder = TaskBuilder {
+            topology: &self.topology,
+            tasks: self.partitions,
+            sinks: &sinks,
+            parameters: &self.topology.parameters_line(),
+            environment: &TaskEnvironment::new(self.schemas.clone(), self.encoders.clone()),
             error_budget: self.error_budget,
-            // One driver, one history.
-            history: History(0),
+            // One driver, one history until a reset.
+            history: History(self.resets),
         };
-        Task::new(parts, Topology::changelog_of(app).into())
+        builder.build(number, |topic| Ok(self.partitions_of(topic)))
     }
 
     /// Takes what has been written to a topic and committed since the last call.
@@ -308,16 +424,30 @@ fn end_of(log: &BTreeMap<TopicPartition, Records>, partition: &TopicPartition) -
     Offset(log.get(partition).map_or(0, Records::len) as i64)
 }
 
-/// What an input has not fetched yet, as one chunk.
-fn unread(log: &BTreeMap<TopicPartition, Records>, input: &Input) -> Chunk {
+/// At most `most` records that an input has not fetched yet, as one chunk.
+fn unread_of(log: &BTreeMap<TopicPartition, Records>, input: &Input, most: usize) -> Chunk {
     let (partition, from) = (input.partition(), input.fetched());
     let mut records = Records::default();
     if let Some(all) = log.get(partition) {
-        for index in usize::try_from(from.0).unwrap_or_default()..all.len() {
-            records.push(all.time(index), all.key(index), all.value(index), &[]);
-        }
+        let unread = usize::try_from(from.0).unwrap_or_default()..all.len();
+        unread.take(most).for_each(|index| copy_to(&mut records, all, index));
     }
     Chunk::contiguous(partition.clone(), from, from, records, end_of(log, partition))
+}
+
+fn push(task: &mut Task, chunks: Vec<Chunk>, schemas: &SchemaCache, registry: &MemoryRegistry) -> Result<()> {
+    for chunk in chunks {
+        for id in schemas.missing_ids(&chunk) {
+            schemas.resolve(id, registry)?;
+        }
+        task.push(Arc::new(chunk));
+    }
+    Ok(())
+}
+
+fn copy_to(records: &mut Records, from: &Records, index: usize) {
+    let headers: Vec<(&str, &[u8])> = from.headers(index).collect();
+    records.push(from.time(index), from.key(index), from.value(index), &headers);
 }
 
 fn driven(to: &TopicPartition, records: &Records, index: usize) -> DrivenRecord {
@@ -328,41 +458,5 @@ fn driven(to: &TopicPartition, records: &Records, index: usize) -> DrivenRecord 
         key: records.key(index).map(<[u8]>::to_vec),
         value: records.value(index).map(<[u8]>::to_vec),
         headers: records.headers(index).map(owned).collect(),
-    }
-}
-
-/// A registry in memory: any schema is compatible with any other.
-#[derive(Default)]
-struct MemoryRegistry(Mutex<Vec<(String, String)>>);
-
-impl SchemaRegistry for MemoryRegistry {
-    fn register(&self, subject: &str, schema: &str) -> Result<SchemaId> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.iter().position(|(_, text)| text == schema);
-        let at = found.unwrap_or_else(|| {
-            known.push((subject.to_owned(), schema.to_owned()));
-            known.len() - 1
-        });
-        Ok(SchemaId(at as u32 + 1))
-    }
-
-    fn schema(&self, id: SchemaId) -> Result<Option<String>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = (id.0 as usize).checked_sub(1);
-        Ok(at.and_then(|at| known.get(at)).map(|(_, schema)| schema.clone()))
-    }
-
-    fn versions(&self, subject: &str) -> Result<Vec<(SchemaId, String)>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let numbered = known.iter().enumerate().filter(|(_, (of, _))| of == subject);
-        Ok(numbered.map(|(at, (_, schema))| (SchemaId(at as u32 + 1), schema.clone())).collect())
-    }
-
-    fn subjects(&self) -> Result<Vec<String>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut subjects: Vec<String> = known.iter().map(|(subject, _)| subject.clone()).collect();
-        subjects.sort();
-        subjects.dedup();
-        Ok(subjects)
     }
 }

@@ -6,23 +6,39 @@
 //!
 //! ```text
 //! Restoring ──restored──▶ Running ──input ended──▶ Ended
-//!     ▲                      │
-//!     └── built anew         └──too many dead letters──▶ Stopped
+//!   ▲   │                  ▲  │
+//!   │   └─▶ ReadingOutput ─┘  └──too many dead letters──▶ Stopped
+//!   └── built anew
 //! ```
+//!
+//! - `build`: how a task is made from its topology.
+//! - `earlier`: what a first start reads of its own output, before any input.
+//! - `input`: one input partition, and how streams are merged.
+//! - `order`: what comes next, and when the ends of tables are asked.
+//! - `run`: what the task does with what it is given.
 
+mod build;
+mod earlier;
 mod input;
+mod order;
+mod run;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use build::TaskBuilder;
 pub use input::Input;
+pub use order::TableWait;
+pub use run::Turn;
 
+use self::earlier::EarlierOutput;
+use self::order::Order;
 use crate::changelog::{BoundedRun, Changelog, History, Progress, Restore};
 use crate::error::{BadRecord, Error, Reason, Result};
-use crate::log::{Chunk, Coordinates, Offset, Outgoing, RecordRef, Records, TopicPartition};
-use crate::processor::{Aside, Context, Counters, PROCESSED, Processor, Routes, VALUE_MAX_BYTES};
+use crate::log::{Coordinates, Offset, Outgoing, RecordRef, Records, TopicPartition};
+use crate::processor::{Aside, Context, Counters, Processor, Routes, VALUE_MAX_BYTES};
 use crate::store::Store;
 use crate::time::{EventTime, StreamTime};
 use crate::topology::SourceKind;
@@ -32,12 +48,22 @@ use crate::topology::SourceKind;
 pub enum Phase {
     /// Its changelog is being read; nothing is processed.
     Restoring,
+    /// It starts for the first time and reads what an earlier run wrote, before its inputs.
+    ReadingOutput,
     /// It processes what is pushed.
     Running,
     /// Its bounded run is done; nothing more is processed.
     Ended,
     /// It met too many dead letters and waits for `--accept-errors`.
     Stopped,
+}
+
+impl Phase {
+    /// True before it takes any input.
+    #[must_use]
+    pub fn is_starting(self) -> bool {
+        matches!(self, Phase::Restoring | Phase::ReadingOutput)
+    }
 }
 
 /// `--max-errors N/M`: more than `most` dead letters among the last `among` records stop the task.
@@ -55,7 +81,7 @@ pub struct TaskParts {
     pub app: String,
     /// Where its records go.
     pub routes: Routes,
-    /// Its inputs; tables first is not needed, the merge knows the kinds.
+    /// Its inputs, in any order of kinds.
     pub inputs: Vec<Input>,
     /// The rules it runs.
     pub processor: Box<dyn Processor>,
@@ -65,11 +91,17 @@ pub struct TaskParts {
     pub error_budget: Option<ErrorBudget>,
     /// What its history is called if it begins now.
     pub history: History,
+    /// How many tasks the topology has.
+    pub tasks: u32,
+    /// The output whose earlier records a first start reads, if any.
+    pub earlier_output: Option<usize>,
 }
 
 /// One partition number of an application's inputs, with its own state, time and changelog.
 pub struct Task {
     parts: TaskParts,
+    order: Order,
+    earlier: EarlierOutput,
     changelog_topic: Arc<str>,
     phase: Phase,
     restore: Restore,
@@ -87,7 +119,11 @@ impl Task {
     /// A task before its restore.
     #[must_use]
     pub fn new(parts: TaskParts, changelog_topic: Arc<str>) -> Task {
+        let (number, sink) = (parts.routes.partition, parts.earlier_output);
+        let topic = sink.and_then(|sink| parts.routes.sinks.get(sink));
         Task {
+            order: Order::of(&parts.inputs),
+            earlier: EarlierOutput::new(sink, topic, number, parts.tasks),
             changelog_topic,
             phase: Phase::Restoring,
             restore: Restore::default(),
@@ -184,7 +220,8 @@ impl Task {
         Ok(())
     }
 
-    /// The changelog has been read to its end: takes up where the last commit left off.
+    /// The changelog has been read to its end: takes up where the last commit left off. A task that never committed reads its
+    /// [`earlier output`](Task::earlier_output) first, if its topology names one.
     ///
     /// `committed` are the group's offsets. The changelog decides (law 8): offsets that are missing there are taken from here, and
     /// a contradiction is refused rather than counted twice.
@@ -203,13 +240,16 @@ impl Task {
         let restored = std::mem::take(&mut self.restore).finish(&end, &mut stores, self.parts.history)?;
         drop(stores);
         match restored {
-            None => self.first_start(&committed)?,
+            None => {
+                self.first_start(&committed)?;
+                self.phase = if self.earlier.is_named() { Phase::ReadingOutput } else { Phase::Running };
+            }
             Some((progress, changelog)) => {
                 self.changelog = changelog;
                 self.take_up(progress, &committed, accept_errors)?;
+                self.phase = Phase::Running;
             }
         }
-        self.phase = Phase::Running;
         Ok(())
     }
 
@@ -269,14 +309,6 @@ impl Task {
         Ok(())
     }
 
-    /// Reads the tables to these ends, one for each input in order, before the first stream record (law 18).
-    pub fn bootstrap_to(&mut self, ends: impl Iterator<Item = Offset>) {
-        let inputs = self.parts.inputs.iter_mut().zip(ends);
-        for (input, end) in inputs.filter(|(input, _)| input.kind() != SourceKind::Stream) {
-            input.bootstrap_to(end);
-        }
-    }
-
     /// Takes part in bounded run `number`: its ends are kept from the task's first start in that run; `ends` is asked when this is it.
     /// A task that is in a later run already has nothing left to do in this one, and is not taken back to it.
     pub fn begin_bounded(&mut self, number: u64, ends: impl Fn(&TopicPartition) -> Offset) {
@@ -313,79 +345,6 @@ impl Task {
         }
     }
 
-    /// The inputs that may lag without anybody knowing: tables that are empty here while a stream record waits to be judged by them.
-    pub fn tables_to_ask_for(&self) -> impl Iterator<Item = &TopicPartition> {
-        let has_stream = |input: &Input| input.kind() == SourceKind::Stream && !input.is_empty();
-        let waiting = self.phase == Phase::Running && self.parts.inputs.iter().any(has_stream);
-        let tables = self.parts.inputs.iter().filter(|input| input.kind() != SourceKind::Stream);
-        tables.filter(move |input| waiting && input.is_empty()).map(Input::partition)
-    }
-
-    /// What is known now of where inputs end.
-    pub fn note_high_watermarks(&mut self, high: impl Fn(&TopicPartition) -> Option<Offset>) {
-        for input in &mut self.parts.inputs {
-            if let Some(high) = high(input.partition()) {
-                input.note_high_watermark(high);
-            }
-        }
-    }
-
-    /// Takes a chunk of one of its inputs. One that was fetched before a seek does not fit the position and is ignored, and so is
-    /// one that comes before the restore is done or after the end: it would keep its credit from others for ever.
-    pub fn push(&mut self, chunk: Arc<Chunk>) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        if let Some(input) = self.parts.inputs.iter_mut().find(|input| *input.partition() == chunk.partition)
-        {
-            input.push(chunk);
-        }
-    }
-
-    /// Processes what is there until it runs out, an input has to be waited for, or `outgoing` holds `most_bytes`. True if there is
-    /// more to do.
-    pub fn run(&mut self, outgoing: &mut Outgoing, most_bytes: usize) -> bool {
-        while self.phase == Phase::Running {
-            if outgoing.size_bytes() >= most_bytes {
-                return true;
-            }
-            // Not `any`: every input must let go of what is used up.
-            let moved =
-                self.parts.inputs.iter_mut().fold(false, |moved, input| input.skip_consumed() | moved);
-            self.dirty |= moved;
-            if self.parts.inputs.iter().all(Input::has_ended) {
-                self.end(outgoing);
-                return false;
-            }
-            let Some(next) = input::choose(&self.parts.inputs) else { return false };
-            self.run_input(next.input, next.not_after, outgoing);
-        }
-        false
-    }
-
-    /// Processes records of one chunk of one input, as long as no other input comes first.
-    fn run_input(&mut self, number: usize, not_after: Option<EventTime>, outgoing: &mut Outgoing) {
-        // A run of this many records is long enough to spread the cost of choosing, short enough to keep `outgoing` bounded.
-        const RUN_RECORDS: usize = 512;
-        let Some((chunk, range)) = self.parts.inputs[number].run(RUN_RECORDS, not_after) else { return };
-        let (source, kind) = (self.parts.inputs[number].source(), self.parts.inputs[number].kind());
-        // Before what the records count, whichever of them comes first in a run.
-        self.counters.add(PROCESSED, 0);
-        let mut done = 0;
-        for index in range {
-            let record = chunk.record(index);
-            let outcome = self.process(source, kind, &record, outgoing);
-            done += 1;
-            self.note_outcome(outcome);
-            if self.phase != Phase::Running {
-                break;
-            }
-        }
-        self.counters.add(PROCESSED, done as u64);
-        self.parts.inputs[number].advance(done);
-        self.dirty = true;
-    }
-
     /// True for a dead letter.
     fn process(
         &mut self,
@@ -420,33 +379,6 @@ impl Task {
         if dead_letter && self.outcomes.iter().filter(|dead| **dead).count() > budget.most {
             self.phase = Phase::Stopped;
         }
-    }
-
-    fn end(&mut self, outgoing: &mut Outgoing) {
-        let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
-        self.parts.processor.input_ended(&mut context);
-        if let Some(run) = &mut self.bounded {
-            run.done = true;
-        }
-        self.parts.inputs.iter_mut().for_each(Input::forget_queued);
-        self.phase = Phase::Ended;
-        self.dirty = true;
-    }
-
-    /// True while there is nothing to process and every input stands at its high watermark: the only time in which idle time counts.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Running && self.parts.inputs.iter().all(Input::is_at_high_watermark)
-    }
-
-    /// Moves stream time by `elapsed_ms` of idle time (`--idle-close`). Without a stream time there is nothing to move.
-    pub fn idle(&mut self, elapsed_ms: i64, outgoing: &mut Outgoing) {
-        let Some(now) = self.clock.now() else { return };
-        self.clock.observe(now.plus_ms(elapsed_ms));
-        self.counters.add("idle-advanced-ms", elapsed_ms.unsigned_abs());
-        let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
-        self.parts.processor.time_moved(&mut context);
-        self.dirty = true;
     }
 
     /// Writes the changelog's blocks of this step; the offsets to commit with it.

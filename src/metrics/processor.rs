@@ -173,6 +173,7 @@ fn collect_task(out: &mut Exposition, app: &str, thread: &str, id: &str, task: &
     let with = |label| [labels[0], labels[1], labels[2], label];
     for (phase, name) in [
         (Phase::Restoring, "restoring"),
+        (Phase::ReadingOutput, "reading-output"),
         (Phase::Running, "running"),
         (Phase::Ended, "ended"),
         (Phase::Stopped, "stopped"),

@@ -12,12 +12,19 @@ use tidegate_runtime::Error;
 use tidegate_runtime::log::{Log, TopicPartition};
 use tidegate_runtime::patience::with_causes;
 use tidegate_runtime::task::Phase;
-use tidegate_runtime::worker::{Snapshot, Standing};
+use tidegate_runtime::worker::{Snapshot, Standing, TableWaitStatus};
 use tidegate_sinks::SinkStatus;
 
 /// How long the log may say nothing, and a worker may be busy with one thing: longer than a broker takes to come back from a restart, and
 /// short enough that a balancer notices.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long a table may stand still before that is a wait: longer than it takes to fetch what is there, even from a busy broker.
+const NOTICEABLE: Duration = Duration::from_millis(500);
+
+/// How long a table must stand still before an open transaction is thought of, which holds back what is in it and behind it. Below the
+/// 5 s after which a wait is told, so that the first line says it.
+const STANDSTILL: Duration = Duration::from_secs(3);
 
 /// An answer this fresh is not asked for again: any number of lookers ask the log once a second.
 const FRESH: Duration = Duration::from_secs(1);
@@ -98,13 +105,35 @@ pub(crate) fn of_workers(snapshot: &Snapshot, workers: u32, now: Instant) -> Vec
                     how_far: Some(format!("{left} offsets of its changelog are left")),
                 });
             }
+            Phase::ReadingOutput => {
+                let (read, all) = task.earlier_output_offsets;
+                missing.push(Missing::Wait {
+                    what: format!("task {number} is reading its earlier output"),
+                    how_far: Some(format!("{read} of {all} offsets")),
+                });
+            }
             Phase::Stopped => {
                 missing.push(Missing::Fault(format!("task {number} stopped on too many dead letters")));
             }
             Phase::Running | Phase::Ended => {}
         }
+        missing.extend(task.table_wait.as_ref().and_then(|wait| of_table(*number, wait, now)));
     }
     missing
+}
+
+/// A wait for a table, once it takes longer than it does to fetch a few records.
+fn of_table(number: u32, wait: &TableWaitStatus, now: Instant) -> Option<Missing> {
+    let stands_still = now.saturating_duration_since(wait.since);
+    if stands_still < NOTICEABLE {
+        return None;
+    }
+    let (table, left) = (&wait.partition, wait.left_offsets);
+    let why = if stands_still < STANDSTILL { "" } else { "; an open transaction may hold them back" };
+    Some(Missing::Wait {
+        what: format!("task {number} waits for table `{table}`"),
+        how_far: Some(format!("{left} offsets are left{why}")),
+    })
 }
 
 /// What is missing in a sink.
@@ -253,6 +282,21 @@ mod tests {
             "worker `totals.0.0` asks again what its records wait for: could not ask: no route"
         );
         assert_eq!(words(&Snapshot::default(), now), "worker `0` has not started yet");
+    }
+
+    #[test]
+    fn a_table_that_stands_still_is_named_and_soon_an_open_transaction_too() {
+        let since = Instant::now();
+        let after = |ms| {
+            let wait =
+                TableWaitStatus { partition: TopicPartition::new("vehicles", 3), left_offsets: 2, since };
+            of_table(3, &wait, since + Duration::from_millis(ms)).map(Missing::into_text)
+        };
+        let waits = "task 3 waits for table `vehicles[3]`: 2 offsets are left";
+        assert_eq!(after(100), None);
+        assert_eq!(after(600).as_deref(), Some(waits));
+        let held_back = format!("{waits}; an open transaction may hold them back");
+        assert_eq!(after(3_000), Some(held_back));
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Progress {
             if self.phases.insert(*number, task.phase) != Some(task.phase) {
                 let phase = match task.phase {
                     Phase::Restoring => "restoring",
+                    Phase::ReadingOutput => "reading their earlier output",
                     Phase::Running => "running",
                     Phase::Ended => "ended",
                     Phase::Stopped => "stopped on errors",

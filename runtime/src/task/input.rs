@@ -1,7 +1,7 @@
-//! One input partition of a task: its position, what is fetched, and the order in which inputs are merged.
+//! One input partition of a task: its position, what is fetched, and the order in which streams are merged.
 //!
-//! Promise: records are handed on in the order of their offsets, each once; inputs are merged by time, tables before streams
-//! at the same time, and an empty input is waited for only while it lags (law 18).
+//! Guarantees: records are handed on in the order of their offsets, each once. Several streams of a task are merged by time, and an
+//! empty stream is waited for only while it lags. Tables are not merged: [`order`](super::order) says when they are read.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,13 +17,19 @@ pub struct Input {
     source: usize,
     kind: SourceKind,
     partition: TopicPartition,
+    /// Where it was when the task started.
+    started_at: Offset,
     /// Everything before it is processed.
     position: Offset,
     /// Everything before it is processed or queued.
     fetched: Offset,
     queue: VecDeque<Queued>,
     high_watermark: Option<Offset>,
-    bootstrap_end: Option<Offset>,
+    /// Of a table: where the last answer said that it ends.
+    cut: Option<Offset>,
+    /// Of a stream: what lies before it was fetched before the ends of the tables were asked, and before they were answered.
+    asked: Offset,
+    covered: Offset,
     end: Option<Offset>,
 }
 
@@ -41,11 +47,14 @@ impl Input {
             source,
             kind,
             partition,
+            started_at: Offset(0),
             position: Offset(0),
             fetched: Offset(0),
             queue: VecDeque::new(),
             high_watermark: None,
-            bootstrap_end: None,
+            cut: None,
+            asked: Offset(0),
+            covered: Offset(0),
             end: None,
         }
     }
@@ -87,8 +96,13 @@ impl Input {
     }
 
     pub(super) fn start_at(&mut self, offset: Offset) {
+        self.started_at = offset;
         self.position = offset;
         self.fetched = offset;
+    }
+
+    pub(super) fn started_at(&self) -> Offset {
+        self.started_at
     }
 
     pub(super) fn forget_queued(&mut self) {
@@ -104,8 +118,34 @@ impl Input {
         self.high_watermark = self.high_watermark.max(Some(high));
     }
 
-    pub(super) fn bootstrap_to(&mut self, end: Offset) {
-        self.bootstrap_end = Some(end);
+    pub(super) fn cut(&self) -> Option<Offset> {
+        self.cut
+    }
+
+    pub(super) fn cut_at(&mut self, cut: Offset) {
+        self.cut = self.cut.max(Some(cut));
+    }
+
+    pub(super) fn note_asked(&mut self) {
+        self.asked = self.fetched;
+    }
+
+    pub(super) fn note_answered(&mut self) {
+        self.covered = self.asked;
+    }
+
+    pub(super) fn covered(&self) -> Offset {
+        self.covered
+    }
+
+    /// A record is queued that was fetched after the last question that was answered.
+    pub(super) fn has_uncovered(&self) -> bool {
+        let last = self.queue.iter().rev().find(|queued| queued.cursor < queued.chunk.len());
+        last.is_some_and(|queued| queued.chunk.record(queued.chunk.len() - 1).offset() >= self.covered)
+    }
+
+    pub(super) fn end(&self) -> Option<Offset> {
+        self.end
     }
 
     pub(super) fn end_at(&mut self, end: Offset) {
@@ -144,17 +184,17 @@ impl Input {
     }
 
     /// Everything up to the end of the bounded run is processed.
-    pub(super) fn has_ended(&self) -> bool {
-        self.end
-            .is_some_and(|end| self.position >= end || self.head().is_some_and(|(offset, _)| offset >= end))
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_some_and(|end| self.is_read_to(end))
+    }
+
+    /// Everything before `offset` is processed.
+    pub(super) fn is_read_to(&self, offset: Offset) -> bool {
+        self.position >= offset || self.head().is_some_and(|(head, _)| head >= offset)
     }
 
     pub(super) fn is_at_high_watermark(&self) -> bool {
         self.queue.is_empty() && self.high_watermark.is_some_and(|high| self.fetched >= high)
-    }
-
-    fn is_bootstrapping(&self) -> bool {
-        self.bootstrap_end.is_some_and(|end| self.position < end)
     }
 
     /// The next record's offset and time, if one is queued.
@@ -164,18 +204,20 @@ impl Input {
         Some((record.offset(), record.time()))
     }
 
-    /// Up to `most` queued records that are not after `not_after`: at least one.
+    /// Up to `most` queued records that are not after `not_after` and stand before `before`: at least one, if the first does.
     pub(super) fn run(
         &self,
         most: usize,
         not_after: Option<EventTime>,
+        before: Option<Offset>,
     ) -> Option<(Arc<Chunk>, Range<usize>)> {
         let front = self.queue.front()?;
         let limit = front.chunk.len().min(front.cursor + most);
+        let end = self.end.into_iter().chain(before).min();
         let fits = |index: &usize| {
             let record = front.chunk.record(*index);
             let in_order = *index == front.cursor || not_after.is_none_or(|bound| record.time() <= bound);
-            in_order && self.end.is_none_or(|end| record.offset() < end)
+            in_order && end.is_none_or(|end| record.offset() < end)
         };
         let count = (front.cursor..limit).take_while(fits).count();
         Some((front.chunk.clone(), front.cursor..front.cursor + count))
@@ -189,15 +231,6 @@ impl Input {
             self.position = front.chunk.record(front.cursor - 1).offset().next();
         }
     }
-
-    /// The order of inputs whose records have the same time: what is known before what is judged by it.
-    fn rank(&self) -> u8 {
-        match self.kind {
-            SourceKind::Broadcast => 0,
-            SourceKind::Table => 1,
-            SourceKind::Stream => 2,
-        }
-    }
 }
 
 /// Which input comes next, and the time up to which it stays first.
@@ -206,34 +239,27 @@ pub(super) struct Next {
     pub(super) not_after: Option<EventTime>,
 }
 
-/// The input with the earliest head; nothing while an input that has more to come is empty.
+/// The stream with the earliest head; nothing while a stream that has more to come is empty.
 pub(super) fn choose(inputs: &[Input]) -> Option<Next> {
-    if let Some(table) = inputs.iter().position(|input| input.is_bootstrapping() && !input.has_ended()) {
-        // Tables are read to their end first, one after the other: nothing is judged meanwhile.
-        return inputs[table].head().map(|_| Next { input: table, not_after: None });
-    }
-    let mut first: Option<(EventTime, u8, usize)> = None;
-    let mut second: Option<(EventTime, u8, usize)> = None;
-    for (number, input) in inputs.iter().enumerate().filter(|(_, input)| !input.has_ended()) {
+    let mut first: Option<(EventTime, usize)> = None;
+    let mut second: Option<(EventTime, usize)> = None;
+    let streams = inputs.iter().enumerate().filter(|(_, input)| input.kind == SourceKind::Stream);
+    for (number, input) in streams.filter(|(_, input)| !input.has_ended()) {
         let Some((_, time)) = input.head() else {
             if input.is_at_high_watermark() {
                 continue;
             }
             return None;
         };
-        let candidate = (time, input.rank(), number);
+        let candidate = (time, number);
         if first.is_none_or(|first| candidate < first) {
             second = first.replace(candidate);
         } else if second.is_none_or(|second| candidate < second) {
             second = Some(candidate);
         }
     }
-    let (_, rank, input) = first?;
-    // At the other's time the rank decides, and after a tie in rank the number.
-    let not_after = second.map(
-        |(time, other_rank, other)| {
-            if (rank, input) < (other_rank, other) { time } else { time.plus_ms(-1) }
-        },
-    );
+    let (_, input) = first?;
+    // At the other's time the number decides.
+    let not_after = second.map(|(time, other)| if input < other { time } else { time.plus_ms(-1) });
     Some(Next { input, not_after })
 }

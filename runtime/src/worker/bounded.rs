@@ -13,7 +13,7 @@ use crate::changelog::{BoundedRun, progress_of};
 use crate::error::{Reaction, Result};
 use crate::log::{Chunk, Log, Offset, RangeReader, TopicPartition};
 use crate::task::Phase;
-use crate::topology::Topology;
+use crate::topology::{Source, SourceKind, Topology};
 
 /// How often a process that is done looks whether the others are: a tail of each changelog is read, which is cheap but not free.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -87,14 +87,19 @@ impl Run {
     pub(super) async fn find(log: &dyn Log, topology: &Topology, partitions: u32) -> Result<Run> {
         let number = run_number(log, &mut Tails::default(), topology.app(), partitions).await?;
         let topics = log.topics()?;
-        let read = |name: &str| topology.sources().iter().any(|source| source.topic == name);
         let mut ends = BTreeMap::new();
-        for topic in topics.iter().filter(|topic| read(&topic.name)) {
-            for partition in 0..topic.partitions {
-                let partition = TopicPartition::new(topic.name.as_str(), partition);
-                let high = log.watermarks(&partition)?.high;
-                ends.insert(partition, high);
-            }
+        // The ends of the streams are asked first. A record before them was in the log when the tables are asked, and so was everything that
+        // was written before that record: read to their ends, the tables hold all it must be judged by. Asked the other way round, they might
+        // miss what was written between the two questions (laws 5 and 18).
+        let (streams, tables): (Vec<&Source>, Vec<&Source>) =
+            topology.sources().iter().partition(|source| source.kind == SourceKind::Stream);
+        for source in streams.into_iter().chain(tables) {
+            let topic = topics.iter().find(|topic| topic.name == source.topic);
+            let partitions = 0..topic.map_or(0, |topic| topic.partitions);
+            let partitions: Vec<TopicPartition> =
+                partitions.map(|partition| TopicPartition::new(source.topic.as_str(), partition)).collect();
+            let marks = log.watermarks_of(&partitions)?;
+            ends.extend(partitions.into_iter().zip(marks.iter().map(|marks| marks.high)));
         }
         Ok(Run { number, ends })
     }

@@ -1,16 +1,19 @@
 //! Hosting tasks: taken when assigned, given back when the group wants them elsewhere, and processing in between.
 
-use std::collections::BTreeSet;
-
 use tokio::time::Instant;
 
 use super::Worker;
 use super::commit::{SEND_BYTES, TRANSACTION_BYTES};
-use crate::error::{Error, Reaction, Result};
+use super::starts::partitions_of;
+use crate::error::{Error, Result};
 use crate::fault_point;
 use crate::log::TopicPartition;
-use crate::task::{Input, Phase};
+use crate::task::{Input, Phase, Turn};
 use crate::topology::SourceKind;
+
+/// After how many turns of its tasks a worker hears of everything else, even if they have more to do. What waits in chunks is bounded
+/// by the credits; what earlier records left to do is not.
+const TURNS: usize = 64;
 
 impl Worker<'_> {
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<()> {
@@ -58,6 +61,7 @@ impl Worker<'_> {
         self.options.status.remove(number, self.options.worker);
         self.meter.task_closed(number);
         self.side.release(vec![hosted.task.changelog_partition()]);
+        self.release_output(partitions_of(hosted.task.earlier_output()));
     }
 
     /// They are whole, and nothing more will be written to them.
@@ -81,7 +85,7 @@ impl Worker<'_> {
                 self.group.seek(input.partition().clone(), input.position());
                 continue;
             }
-            let running = self.tasks.values().filter(|hosted| hosted.task.phase() != Phase::Restoring);
+            let running = self.tasks.values().filter(|hosted| !hosted.task.phase().is_starting());
             let inputs = running.flat_map(|hosted| hosted.task.inputs());
             let same = inputs.filter(|other| other.partition() == input.partition());
             if let Some(least) = same.map(Input::fetched).min() {
@@ -92,23 +96,17 @@ impl Worker<'_> {
 
     /// Lets every task process what it has, sending and committing as the bounds ask.
     pub(super) fn process(&mut self) -> Result<()> {
-        if !self.ask_for_tables()? {
+        self.has_more_to_do = false;
+        // What has come already is asked for together, and the credits bound how much that is.
+        if self.group.has_more() && self.waits_for_answer() {
             return Ok(());
         }
         let mut numbers: Vec<u32> = self.tasks.keys().copied().collect();
-        while !numbers.is_empty() {
+        for _ in 0..TURNS {
             let mut more = Vec::new();
             for number in numbers {
-                let Some(hosted) = self.tasks.get_mut(&number) else { continue };
-                if hosted.task.run(&mut self.outgoing, SEND_BYTES) {
+                if self.run_task(number)? {
                     more.push(number);
-                }
-                hosted.touched |= hosted.task.is_dirty();
-                if hosted.touched {
-                    fault_point::reached("after-processing-before-produce");
-                }
-                if hosted.task.phase() == Phase::Stopped && hosted.task.is_dirty() {
-                    return self.stop_on_errors(number);
                 }
                 if self.outgoing.size_bytes() >= SEND_BYTES {
                     self.send()?;
@@ -118,41 +116,32 @@ impl Worker<'_> {
                 self.commit()?;
             }
             numbers = more;
+            if numbers.is_empty() {
+                return Ok(());
+            }
         }
+        self.has_more_to_do = true;
         Ok(())
     }
 
-    /// A registration that was in the log before a stream record must be seen before it, although the two are fetched apart: asked for now,
-    /// after the record was fetched, the tables' ends cannot be too early. What has come already is asked for together: the credits bound how
-    /// much that is. False if there is more to come first, or if the log does not answer just now: then nothing may be judged before a later
-    /// chunk or tick.
-    fn ask_for_tables(&mut self) -> Result<bool> {
-        let asked = self.tasks.values().flat_map(|hosted| hosted.task.tables_to_ask_for());
-        // Every task has the broadcast table.
-        let tables: BTreeSet<TopicPartition> = asked.cloned().collect();
-        if tables.is_empty() {
-            return Ok(true);
+    /// True if the task has more to do.
+    fn run_task(&mut self, number: u32) -> Result<bool> {
+        let Some(hosted) = self.tasks.get_mut(&number) else { return Ok(false) };
+        if hosted.task.phase() == Phase::ReadingOutput {
+            return self.read_output(number).map(|()| false);
         }
-        if self.group.has_more() || !self.questions.is_due() {
-            return Ok(false);
+        let has_more = hosted.task.run(&mut self.outgoing, Turn::of_bytes(SEND_BYTES));
+        hosted.touched |= hosted.task.is_dirty();
+        if hosted.touched {
+            fault_point::reached("after-processing-before-produce");
         }
-        let tables = Vec::from_iter(tables);
-        let marks = match self.log.watermarks_of(&tables) {
-            Err(error) if error.reaction() == Reaction::Retry => {
-                self.questions.failed(&error);
-                return Ok(false);
-            }
-            marks => marks?,
-        };
-        self.questions.succeeded();
-        for hosted in self.tasks.values_mut() {
-            // They stand in the set's order.
-            let high = |table: &TopicPartition| tables.binary_search(table).ok().map(|at| marks[at].high);
-            hosted.task.note_high_watermarks(high);
+        if hosted.task.phase() == Phase::Stopped && hosted.task.is_dirty() {
+            self.stop_on_errors(number)?;
         }
-        Ok(true)
+        Ok(has_more)
     }
 
+    /// It never returns in good order: the task has met more dead letters than it may.
     fn stop_on_errors(&mut self, number: u32) -> Result<()> {
         self.commit()?;
         let budget = self.options.error_budget.map(|budget| format!("{}/{}", budget.most, budget.among));
@@ -186,9 +175,7 @@ impl Worker<'_> {
 
     /// What records wait for that was asked for and not answered.
     fn unanswered(&self) -> Option<&str> {
-        let waits_for_tables =
-            || self.tasks.values().any(|hosted| hosted.task.tables_to_ask_for().next().is_some());
-        let tables = self.questions.fault().filter(|_| waits_for_tables());
+        let tables = self.questions.fault().filter(|_| self.waits_for_answer());
         tables.or_else(|| self.registry.fault().filter(|_| !self.parked.is_empty()))
     }
 

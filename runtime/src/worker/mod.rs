@@ -17,7 +17,9 @@ mod measure;
 mod meter;
 mod restore;
 mod sessions;
+mod starts;
 mod status;
+mod tables;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -36,7 +38,7 @@ pub use ledger::Ledger;
 pub use measure::{BUCKETS, Histogram, Lately, Recent};
 pub use meter::{FailedCommits, Standing, WorkerStatus};
 pub use sessions::run;
-pub use status::{InputStatus, Snapshot, StatusBoard, StoreStatus, TaskStatus};
+pub use status::{InputStatus, Snapshot, StatusBoard, StoreStatus, TableWaitStatus, TaskStatus};
 
 use crate::avro::{Encoder, SchemaCache};
 use crate::error::{Error, Reaction, Result};
@@ -44,7 +46,7 @@ use crate::fault_point;
 use crate::log::{Chunk, Consumer, Event, Log, Offset, Outgoing, Producer, Subscription, subject_of_value};
 use crate::notice::Notice;
 use crate::patience::Patience;
-use crate::task::{ErrorBudget, Task};
+use crate::task::{ErrorBudget, TableWait, Task};
 use crate::topology::{TaskEnvironment, Topology};
 
 /// How a worker runs. None of it can be seen in the output, but for `idle_close`.
@@ -109,6 +111,10 @@ enum Happening {
     Side(Result<Event>),
     /// There is more to be read of a task's copy on disk.
     Copy(u32),
+    /// The ends of tables, as asked for.
+    TableEnds(tables::Answer),
+    /// There is more to do of what is here, after a turn for everything else.
+    More,
     /// Time to commit and to look at idle inputs.
     Tick,
     /// The process was asked to stop.
@@ -137,6 +143,8 @@ struct Hosted {
     idle: Option<(Instant, Instant)>,
     /// How much it had written to its changelog when its status was last shown.
     shown_bytes: Option<u64>,
+    /// The table it waited for when its status was last shown, and since when that has not moved.
+    table_wait: Option<(TableWait, std::time::Instant)>,
 }
 
 /// What is fixed when a worker first starts.
@@ -200,6 +208,10 @@ struct Worker<'a> {
     /// credits they hold.
     parked: VecDeque<Chunk>,
     others: bounded::Others,
+    /// How many questions for the ends of tables were asked.
+    rounds: u64,
+    /// Tasks have more to do than was done in one go.
+    has_more_to_do: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -259,6 +271,8 @@ impl<'a> Worker<'a> {
             tasks: BTreeMap::new(),
             parked: VecDeque::new(),
             others: bounded::Others::default(),
+            rounds: 0,
+            has_more_to_do: false,
         })
     }
 
@@ -275,6 +289,11 @@ impl<'a> Worker<'a> {
             };
             if flow == Flow::Finish {
                 return Ok(());
+            }
+            // The answer is awaited here: with nothing else to judge by, there is nothing better to do for the time of one round trip.
+            while let Some(question) = self.question() {
+                let answer = question.carry_out(self.log.as_ref());
+                self.apply(Happening::TableEnds(answer)).await?;
             }
         }
     }
@@ -301,6 +320,7 @@ impl<'a> Worker<'a> {
             _ = self.ticks.next() => Happening::Tick,
             // Yielding: the clock only goes on while somebody waits.
             Some(number) = yielding(copy) => Happening::Copy(number),
+            Some(()) = yielding(self.has_more_to_do.then_some(())) => Happening::More,
             // Without its thread a consumer would be silent for ever, and so would we.
             event = self.side.next() => Happening::Side(event.unwrap_or_else(|| Err(ended()))),
             event = self.group.next() => Happening::Group(event.unwrap_or_else(|| Err(ended()))),
@@ -325,6 +345,8 @@ impl<'a> Worker<'a> {
                 }
             }
             Happening::Copy(number) => self.read_copy(number)?,
+            Happening::TableEnds(answer) => self.take_table_ends(answer)?,
+            Happening::More => self.process()?,
             Happening::Tick => return self.tick().await,
             Happening::Stop => return self.stop(),
         }
@@ -360,6 +382,9 @@ impl<'a> Worker<'a> {
     fn take_side(&mut self, chunk: Chunk) -> Result<()> {
         if *chunk.partition.topic == *Topology::changelog_of(&self.plan.app) {
             return self.take_changelog(&chunk);
+        }
+        if self.is_earlier_output(&chunk.partition) {
+            return self.take_input(chunk);
         }
         // What waits of a broadcast table, each once for all tasks, is never more than the table itself, which every task holds
         // whole. With a credit on it, a task that is far behind would keep it from those that are not.

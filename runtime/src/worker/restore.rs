@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::iter::once;
-use std::sync::Arc;
 
 use super::local_copy::{LocalCopy, Replay};
 use super::{Hosted, Worker};
@@ -18,9 +17,7 @@ use crate::draw;
 use crate::error::{Error, Result};
 use crate::fault_point;
 use crate::log::{Chunk, Offset, TopicPartition, Watermarks};
-use crate::processor::Routes;
-use crate::task::{Input, Phase, Task, TaskParts};
-use crate::topology::{SourceKind, Topology};
+use crate::task::{Phase, Task, TaskBuilder};
 
 /// How much of a copy is read before records have their turn: a chunk or so.
 const COPY_TURN_BYTES: usize = 256 * 1024;
@@ -76,6 +73,7 @@ impl Worker<'_> {
             touched: false,
             idle: None,
             shown_bytes: None,
+            table_wait: None,
         };
         self.meter.task_created(number);
         self.tasks.insert(number, hosted);
@@ -111,38 +109,19 @@ impl Worker<'_> {
     }
 
     fn new_task(&self, number: u32) -> Result<Task> {
-        let mut inputs = Vec::new();
-        for (source, declared) in self.topology.sources().iter().enumerate() {
-            let partitions = match declared.kind {
-                SourceKind::Broadcast => {
-                    let topic = self.log.topic(&declared.topic)?;
-                    let topic = topic.ok_or_else(|| Error::UnknownTopic(declared.topic.clone()))?;
-                    0..topic.partitions
-                }
-                SourceKind::Stream | SourceKind::Table => number..number + 1,
-            };
-            let topic: Arc<str> = declared.topic.as_str().into();
-            inputs.extend(partitions.map(|partition| {
-                Input::new(source, declared.kind, TopicPartition::new(topic.clone(), partition))
-            }));
-        }
-        let app = &self.plan.app;
-        let parts = TaskParts {
-            app: app.clone(),
-            routes: Routes {
-                partition: number,
-                sinks: self.plan.sinks.clone(),
-                dead_letters: Topology::dead_letters_of(app).into(),
-                late: Topology::late_of(app).into(),
-                duplicates: Topology::duplicates_of(app).into(),
-            },
-            inputs,
-            processor: self.topology.build(&self.environment()),
-            parameters: self.plan.parameters.clone(),
+        let builder = TaskBuilder {
+            topology: self.topology,
+            tasks: self.plan.partitions,
+            sinks: &self.plan.sinks,
+            parameters: &self.plan.parameters,
+            environment: &self.environment(),
             error_budget: self.options.error_budget,
             history: draw::history()?,
         };
-        Ok(Task::new(parts, Topology::changelog_of(app).into()))
+        builder.build(number, |topic| {
+            let found = self.log.topic(topic)?;
+            Ok(found.ok_or_else(|| Error::UnknownTopic(topic.to_owned()))?.partitions)
+        })
     }
 
     pub(super) fn take_changelog(&mut self, chunk: &Chunk) -> Result<()> {
@@ -275,37 +254,6 @@ impl Worker<'_> {
         self.begin_processing(number, end, &committed)
     }
 
-    fn begin_processing(
-        &mut self,
-        number: u32,
-        changelog_end: Offset,
-        committed: &BTreeMap<TopicPartition, Offset>,
-    ) -> Result<()> {
-        let inputs = self.tasks[&number].task.inputs().iter().map(|input| input.partition().clone());
-        let marks = self.log.watermarks_of(&inputs.collect::<Vec<_>>())?;
-        let Some(Hosted { task, from, .. }) = self.tasks.get_mut(&number) else { return Ok(()) };
-        let accept_errors = self.options.accept_errors;
-        task.restored(changelog_end, |partition| committed.get(partition).copied(), accept_errors)?;
-        *from = StateFrom::Log;
-        self.meter.task_restored(number, task.counters());
-        task.bootstrap_to(marks.iter().map(|marks| marks.high));
-        match &self.run {
-            Some(run) => {
-                task.begin_bounded(run.number, |input| run.ends.get(input).copied().unwrap_or_default());
-            }
-            None => task.begin_unbounded(),
-        }
-        for (input, marks) in task.inputs().iter().zip(&marks) {
-            refuse_gap(input, marks.low)?;
-        }
-        self.seek_inputs(number);
-        fault_point::reached("before-first-commit");
-        // The ends of a bounded run are kept before anything is processed, so that a resumed run shares them.
-        self.commit()?;
-        self.show_status();
-        Ok(())
-    }
-
     /// Does something to a task's copy, if it has one. A disk that refuses costs the copy and nothing else.
     pub(super) fn write_copy(&mut self, number: u32, write: impl FnOnce(&mut LocalCopy) -> io::Result<()>) {
         let Some(hosted) = self.tasks.get_mut(&number) else { return };
@@ -342,19 +290,4 @@ fn read_turn(replay: &mut Replay, task: &mut Task) -> Result<Turn, Box<dyn std::
         fault_point::reached("in-restore-from-copy");
     }
     Ok(Turn::More)
-}
-
-/// Records that were deleted before they were processed are missed, and nothing is missed in silence.
-fn refuse_gap(input: &Input, low: Offset) -> Result<()> {
-    if input.position() == Offset(0) || input.position() >= low {
-        return Ok(());
-    }
-    Err(Error::Refused {
-        what: format!(
-            "the records from {} to offset {low} were deleted before they were processed",
-            input.partition().at(input.position())
-        ),
-        remedy: "give the topic a longer retention, and `tidegate reset --app` to start from what is left"
-            .to_owned(),
-    })
 }

@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::meter::{Meter, WorkerStatus};
 use crate::log::TopicPartition;
 use crate::processor::Counters;
-use crate::task::{Input, Phase, Task};
+use crate::task::{Input, Phase, TableWait, Task};
 use crate::time::EventTime;
 
 /// One task as its host saw it at the last tick.
@@ -34,6 +34,21 @@ pub struct TaskStatus {
     pub stores: Vec<StoreStatus>,
     /// How much of its changelog is still to be read before it is restored.
     pub restore_left_offsets: i64,
+    /// How much of its earlier output it has read, and how much there is, while it reads that.
+    pub earlier_output_offsets: (i64, i64),
+    /// The table that it waits for before it judges anything more.
+    pub table_wait: Option<TableWaitStatus>,
+}
+
+/// A wait for a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableWaitStatus {
+    /// The table's partition.
+    pub partition: TopicPartition,
+    /// How far it is still to be read, in offsets.
+    pub left_offsets: i64,
+    /// Since when nothing more of it has come. A transaction that is still open holds back what is in it and behind it.
+    pub since: Instant,
 }
 
 /// One input partition of a task.
@@ -128,6 +143,8 @@ impl TaskStatus {
             inputs: Vec::new(),
             stores: Vec::new(),
             restore_left_offsets: 0,
+            earlier_output_offsets: (0, 0),
+            table_wait: None,
         }
     }
 
@@ -135,7 +152,7 @@ impl TaskStatus {
     fn update(&mut self, worker: u32, hosted: &mut Hosted) {
         let task = &mut hosted.task;
         let moved = hosted.shown_bytes.replace(task.changelog_bytes()) != Some(task.changelog_bytes());
-        let changing = task.is_dirty() || task.phase() == Phase::Restoring;
+        let changing = task.is_dirty() || task.phase().is_starting();
         if moved || changing || self.worker != worker || self.phase != task.phase() {
             self.show_stores(task);
         }
@@ -148,8 +165,27 @@ impl TaskStatus {
         self.show_inputs(task.inputs());
         self.restore_left_offsets = match self.phase {
             Phase::Restoring => hosted.restore_left(),
-            Phase::Running | Phase::Ended | Phase::Stopped => 0,
+            Phase::ReadingOutput | Phase::Running | Phase::Ended | Phase::Stopped => 0,
         };
+        self.earlier_output_offsets = hosted.task.output_progress();
+        self.show_table_wait(hosted);
+    }
+
+    fn show_table_wait(&mut self, hosted: &mut Hosted) {
+        let before = hosted.table_wait.take();
+        hosted.table_wait = hosted.task.waits_for_table().map(|wait| {
+            let stands = |(before, since): (TableWait, Instant)| {
+                ((&before.partition, before.position) == (&wait.partition, wait.position)).then_some(since)
+            };
+            let since = before.and_then(stands).unwrap_or_else(Instant::now);
+            (wait, since)
+        });
+        let shown = |(wait, since): &(TableWait, Instant)| TableWaitStatus {
+            partition: wait.partition.clone(),
+            left_offsets: wait.end.since(wait.position).max(0),
+            since: *since,
+        };
+        self.table_wait = hosted.table_wait.as_ref().map(shown);
     }
 
     fn show_inputs(&mut self, inputs: &[Input]) {

@@ -10,6 +10,7 @@
 //! - `regressions`: faults that were found and mended.
 //! - `sessions`: passing faults that end a session and never the worker.
 //! - `status`: what a board shows, and that its counters are exact.
+//! - `tables`: what a record is judged by was in the tables before it.
 //! - `refusals`: what contradicts the kept state is refused and named.
 #![allow(missing_docs, reason = "tests are read, not published")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
@@ -26,3 +27,4 @@ mod refusals;
 mod regressions;
 mod sessions;
 mod status;
+mod tables;

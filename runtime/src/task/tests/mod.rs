@@ -1,9 +1,15 @@
-//! How inputs are merged, waited for and cut off; and that what was fetched before a seek counts for nothing.
+//! How streams are merged, waited for and cut off; and that what was fetched before a seek counts for nothing.
+//!
+//! - `earlier`: what a first start reads of its earlier output.
+//! - `order`: tables run ahead, and what is left is worked off.
+
+mod earlier;
+mod order;
 
 use std::sync::Arc;
 
 use super::input::{Input, choose};
-use super::{Task, TaskParts};
+use super::{Task, TaskParts, Turn};
 use crate::changelog::History;
 use crate::error::BadRecord;
 use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
@@ -33,7 +39,7 @@ fn drain(inputs: &mut [Input]) -> Vec<(usize, i64)> {
             input.skip_consumed();
         });
         let Some(next) = choose(inputs) else { return taken };
-        let Some((chunk, range)) = inputs[next.input].run(512, next.not_after) else { return taken };
+        let Some((chunk, range)) = inputs[next.input].run(512, next.not_after, None) else { return taken };
         taken
             .extend(range.clone().map(|index| (inputs[next.input].source(), chunk.record(index).offset().0)));
         inputs[next.input].advance(range.len());
@@ -41,24 +47,19 @@ fn drain(inputs: &mut [Input]) -> Vec<(usize, i64)> {
 }
 
 #[test]
-fn inputs_are_merged_by_time_and_tables_come_first_at_the_same_time() {
-    let mut inputs =
-        [input(0, SourceKind::Stream), input(1, SourceKind::Table), input(2, SourceKind::Broadcast)];
-    for (number, times) in [(0, [10, 20, 20, 30]), (1, [10, 20, 25, 40]), (2, [10, 19, 30, 30])] {
+fn streams_are_merged_by_time_and_by_number_at_the_same_time() {
+    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Stream)];
+    for (number, times) in [(0, [10, 20, 20, 30]), (1, [10, 20, 25, 40])] {
         let chunk = chunk(&inputs[number], 0, 0, &times, 4);
         inputs[number].push(chunk);
     }
     let expected = [
-        (2, 0),
-        (1, 0),
-        (0, 0), // 10
-        (2, 1), // 19
-        (1, 1),
+        (0, 0),
+        (1, 0), // 10
         (0, 1),
-        (0, 2), // 20
+        (0, 2),
+        (1, 1), // 20
         (1, 2), // 25
-        (2, 2),
-        (2, 3),
         (0, 3), // 30
         (1, 3), // 40
     ];
@@ -67,43 +68,29 @@ fn inputs_are_merged_by_time_and_tables_come_first_at_the_same_time() {
 
 #[test]
 fn a_partition_is_read_in_its_own_order_whatever_its_times() {
-    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Table)];
-    let (stream, table) = (chunk(&inputs[0], 0, 0, &[50, 5, 60], 3), chunk(&inputs[1], 0, 0, &[40, 55], 2));
-    inputs[0].push(stream);
-    inputs[1].push(table);
-    // The late 5 stands behind the 50 and is taken as soon as that is: it comes before the table's 55.
+    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Stream)];
+    let (first, second) = (chunk(&inputs[0], 0, 0, &[50, 5, 60], 3), chunk(&inputs[1], 0, 0, &[40, 55], 2));
+    inputs[0].push(first);
+    inputs[1].push(second);
+    // The late 5 stands behind the 50 and is taken as soon as that is: it comes before the other's 55.
     assert_eq!(drain(&mut inputs), [(1, 0), (0, 0), (0, 1), (1, 1), (0, 2)]);
 }
 
 #[test]
-fn an_empty_input_is_waited_for_only_while_it_lags() {
-    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Table)];
+fn an_empty_stream_is_waited_for_only_while_it_lags() {
+    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Stream)];
     let stream = chunk(&inputs[0], 0, 0, &[1, 2], 2);
     inputs[0].push(stream);
-    assert_eq!(drain(&mut inputs), [], "nothing is known of the table yet");
+    assert_eq!(drain(&mut inputs), [], "nothing is known of the other yet");
     let lagging = chunk(&inputs[1], 0, 0, &[], 1);
     inputs[1].push(lagging);
-    assert_eq!(drain(&mut inputs), [], "the table has a record that is on its way");
-    let rest = chunk(&inputs[1], 0, 0, &[2], 1);
+    assert_eq!(drain(&mut inputs), [], "the other has a record that is on its way");
+    let rest = chunk(&inputs[1], 0, 0, &[1], 1);
     inputs[1].push(rest);
     assert_eq!(drain(&mut inputs), [(0, 0), (1, 0), (0, 1)]);
     let more = chunk(&inputs[0], 2, 2, &[9], 3);
     inputs[0].push(more);
-    assert_eq!(drain(&mut inputs), [(0, 2)], "the table stands at its end");
-}
-
-#[test]
-fn tables_are_read_to_their_end_as_of_start_before_the_stream() {
-    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Table)];
-    inputs[1].bootstrap_to(Offset(3));
-    let stream = chunk(&inputs[0], 0, 0, &[1], 1);
-    let table = chunk(&inputs[1], 0, 0, &[100, 200], 3);
-    inputs[0].push(stream);
-    inputs[1].push(table);
-    assert_eq!(drain(&mut inputs), [(1, 0), (1, 1)], "a record of the table is missing still");
-    let table = chunk(&inputs[1], 2, 2, &[300], 3);
-    inputs[1].push(table);
-    assert_eq!(drain(&mut inputs), [(1, 2), (0, 0)]);
+    assert_eq!(drain(&mut inputs), [(0, 2)], "the other stands at its end");
 }
 
 #[test]
@@ -138,7 +125,7 @@ fn offsets_without_a_record_are_passed() {
 
 #[test]
 fn nothing_behind_the_end_of_a_bounded_run_is_processed() {
-    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Table)];
+    let mut inputs = [input(0, SourceKind::Stream), input(1, SourceKind::Stream)];
     inputs[0].end_at(Offset(2));
     inputs[1].end_at(Offset(0));
     let stream = chunk(&inputs[0], 0, 0, &[1, 2, 3], 3);
@@ -172,6 +159,11 @@ fn task() -> Task {
 }
 
 fn task_of(inputs: Vec<Input>) -> Task {
+    task_around(Box::new(Copy), inputs)
+}
+
+/// Task 0 of one around a processor.
+fn task_around(processor: Box<dyn Processor>, inputs: Vec<Input>) -> Task {
     let routes = Routes {
         partition: 0,
         sinks: vec![("copies".into(), 1)],
@@ -183,17 +175,19 @@ fn task_of(inputs: Vec<Input>) -> Task {
         app: "copy".to_owned(),
         routes,
         inputs,
-        processor: Box::new(Copy),
+        processor,
         parameters: String::new(),
         error_budget: None,
         history: History(1),
+        tasks: 1,
+        earlier_output: None,
     };
     Task::new(parts, "changelog".into())
 }
 
 fn copies(task: &mut Task) -> usize {
     let mut outgoing = Outgoing::default();
-    task.run(&mut outgoing, usize::MAX);
+    task.run(&mut outgoing, Turn::of_bytes(usize::MAX));
     outgoing.batches().filter(|(to, _)| &*to.topic == "copies").map(|(_, records)| records.len()).sum()
 }
 
@@ -232,24 +226,4 @@ fn a_task_that_has_ended_keeps_no_chunk_from_others() {
     let more = chunk(&task.inputs()[0], 3, 3, &[4], 4);
     task.push(more.clone());
     assert_eq!((Arc::strong_count(&records), Arc::strong_count(&more)), (1, 1));
-}
-
-/// Law 18: what was in the log before a stream record is seen before it, although it is fetched apart.
-#[test]
-fn a_table_is_asked_for_before_a_stream_record_is_judged_by_it() {
-    let mut task = task_of(vec![input(0, SourceKind::Stream), input(1, SourceKind::Table)]);
-    task.restored(Offset(0), |_| None, false).unwrap();
-    let table = task.inputs()[1].partition().clone();
-    let at_end = chunk(&task.inputs()[1], 0, 0, &[], 0);
-    task.push(at_end);
-    assert_eq!(task.tables_to_ask_for().count(), 0, "no stream record waits");
-    let records = chunk(&task.inputs()[0], 0, 0, &[5], 1);
-    task.push(records);
-    assert_eq!(task.tables_to_ask_for().collect::<Vec<_>>(), [&table]);
-    task.note_high_watermarks(|partition| (*partition == table).then_some(Offset(1)));
-    assert_eq!(copies(&mut task), 0, "the table's record is on its way");
-    let registration = chunk(&task.inputs()[1], 0, 0, &[4], 1);
-    task.push(registration);
-    assert_eq!(task.tables_to_ask_for().count(), 0, "it is here");
-    assert_eq!(copies(&mut task), 2);
 }
