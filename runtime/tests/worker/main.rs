@@ -2,8 +2,10 @@
 //!
 //! - `counting`: the topology all of these run, and what its output must be.
 //! - `copies`: of the changelog on this machine.
+//! - `earlier`: what a first start reads of its earlier output.
 //! - `faulty`: a log that fails on demand.
 //! - `ingesting`: writing a sequence once, and stopping it.
+//! - `interleavings`: a test driver in small steps.
 //! - `lives`: ends, restarts, several workers, takeovers.
 //! - `progress`: commits that show nothing can wait.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
@@ -18,9 +20,11 @@
 
 mod copies;
 mod counting;
+mod earlier;
 mod faults;
 mod faulty;
 mod ingesting;
+mod interleavings;
 mod lives;
 mod progress;
 mod refusals;

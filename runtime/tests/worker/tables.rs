@@ -38,7 +38,8 @@ impl Processor for Judge {
     ) -> Result<(), BadRecord> {
         let key = record.key().unwrap().to_vec();
         if let Some(table) = self.numbers.get_mut(source) {
-            table.put(key, number(record));
+            let reached = table.get(&key).copied().unwrap_or_default();
+            table.put(key, reached.max(number(record)));
             return Ok(());
         }
         context.observe(record.time());
@@ -56,7 +57,7 @@ impl Processor for Judge {
     }
 }
 
-fn judging() -> Topology {
+pub(crate) fn judging() -> Topology {
     let judge = |_: &_| {
         Box::new(Judge { numbers: ["owners", "limits"].map(KeyValueStore::new) }) as Box<dyn Processor>
     };
@@ -114,4 +115,35 @@ fn a_reading_never_misses_what_was_committed_before_it() {
         }
     }
     assert_eq!(missed, BTreeMap::new(), "missed by round, of {rounds} rounds");
+}
+
+/// A table that stands still holds back what is judged by it, and the board shows which.
+#[test]
+fn a_wait_for_a_table_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = log_of(directory.path());
+    let board = StatusBoard::default();
+    let options = WorkerOptions { status: board.clone(), ..live("a") };
+    let slow = FaultyLog::new(&log);
+    let running = Running::start_topology(&slow.as_log(), judging(), options);
+    let mut producer = log.producer("writer").unwrap();
+    for topic in ["owners", "limits", "readings"] {
+        write(producer.as_mut(), topic, b"a", 1_000, 1);
+    }
+    wait_for("the first judgement", || board.total("judged") == 1);
+    slow.slow_down(Call::ReaderEvent, Duration::from_millis(700));
+    for topic in ["owners", "limits", "readings"] {
+        write(producer.as_mut(), topic, b"a", 1_001, 2);
+    }
+    wait_for("the wait to be shown", || {
+        let tasks = board.tasks();
+        tasks.values().filter_map(|task| task.table_wait.as_ref()).any(|wait| {
+            (&*wait.partition.topic, wait.partition.partition, wait.left_offsets)
+                == ("limits", partition_for(b"a", PARTITIONS), 1)
+        })
+    });
+    wait_for("the second judgement", || board.total("judged") == 2);
+    wait_for("the wait to be over", || board.tasks().values().all(|task| task.table_wait.is_none()));
+    running.stop().unwrap();
+    assert_eq!(board.total("missed"), 0);
 }
