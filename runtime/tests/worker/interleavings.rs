@@ -8,7 +8,7 @@ use tidegate_runtime::driver::TestDriver;
 use tidegate_runtime::log::TopicPartition;
 use tidegate_runtime::time::EventTime;
 
-use crate::tables::judging;
+use crate::judging::judging;
 
 #[derive(Clone, Debug)]
 enum Move {

@@ -6,6 +6,7 @@
 //! - `faulty`: a log that fails on demand.
 //! - `ingesting`: writing a sequence once, and stopping it.
 //! - `interleavings`: a test driver in small steps.
+//! - `judging`: a topology that notices what it was not shown in time.
 //! - `lives`: ends, restarts, several workers, takeovers.
 //! - `progress`: commits that show nothing can wait.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
@@ -25,6 +26,7 @@ mod faults;
 mod faulty;
 mod ingesting;
 mod interleavings;
+mod judging;
 mod lives;
 mod progress;
 mod refusals;
