@@ -208,6 +208,7 @@ impl TestDriver {
         for task in self.tasks.iter_mut().filter(|task| task.is_idle()) {
             task.idle(elapsed_ms, &mut self.outgoing);
         }
+        self.go_on()?;
         self.commit()
     }
 
@@ -231,6 +232,11 @@ impl TestDriver {
     /// If the registry holds a schema that cannot be read.
     pub fn process(&mut self) -> Result<()> {
         self.fetch_all(|_| true)?;
+        self.go_on()
+    }
+
+    /// Takes steps until nothing is left that could be done without another record of a stream.
+    fn go_on(&mut self) -> Result<()> {
         while self.step(usize::MAX)? || self.wants_table_ends() {}
         Ok(())
     }

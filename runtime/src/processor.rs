@@ -47,7 +47,8 @@ pub trait Processor: Send {
     }
 
     /// Does a bounded part of what earlier records left to do (law 16): true if more is left. The task calls it until it returns false before
-    /// it hands over the next record of a stream, and may commit in between, so what is left must be in a store.
+    /// it hands over the next record of a stream, and before it ends, and may commit in between, so what is left must be in a store. A task
+    /// without tables calls it between runs of records instead, so that those who hold nothing pay nothing.
     fn work_off(&mut self, context: &mut Context<'_>) -> bool {
         let _ = context;
         false
