@@ -10,6 +10,8 @@ mod stories;
 mod task;
 mod worlds;
 
+use std::cell::Cell;
+
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -70,6 +72,11 @@ pub(super) struct Told {
 
 pub(super) struct Fines;
 
+thread_local! {
+    /// How often this thread has judged a reading.
+    pub(super) static JUDGED: Cell<u64> = const { Cell::new(0) };
+}
+
 fn value<'r, T: Deserialize<'r>>(record: &RecordRef<'r>) -> Result<T, BadRecord> {
     let bad = |error: serde_json::Error| BadRecord::new(Reason::Undecodable, error.to_string());
     serde_json::from_slice(record.value().unwrap_or_default()).map_err(bad)
@@ -122,6 +129,7 @@ impl JoinRules for Fines {
         limit: &Lookup<'_, i64>,
         owner: &Lookup<'_, i64>,
     ) -> Verdict<Fined> {
+        JUDGED.set(JUDGED.get() + 1);
         let speed = item.item.speed;
         let Some(&limit) = limit.get() else { return Verdict::Missing(Side::Broadcast) };
         if speed <= limit {

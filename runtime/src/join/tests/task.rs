@@ -38,6 +38,8 @@ pub(super) struct Output {
     pub(super) duplicates: Vec<usize>,
     pub(super) reused: Vec<usize>,
     pub(super) unidentified: Vec<usize>,
+    /// Keys and values of all dead letters.
+    pub(super) dead: Vec<(Vec<u8>, Vec<u8>)>,
     /// Ids that were remembered at some time.
     pub(super) remembered: BTreeSet<OutcomeId>,
 }
@@ -120,6 +122,11 @@ impl Task {
         self.now.counters.get(name)
     }
 
+    pub(super) fn entries_of(&mut self, store: &str) -> usize {
+        let stores = self.running.stores();
+        stores.iter().find(|known| known.name() == store).map_or(0, |store| store.count_entries())
+    }
+
     pub(super) fn set_part(&mut self, records: usize) {
         self.running.part_records = records;
     }
@@ -199,6 +206,12 @@ impl Task {
         self.commit();
     }
 
+    /// How many events and how many bytes were written since the last commit.
+    pub(super) fn uncommitted(&self) -> (usize, usize) {
+        let events = self.outgoing.batches().filter(|(to, _)| *to.topic == *"fines");
+        (events.map(|(_, records)| records.len()).sum(), self.outgoing.size_bytes())
+    }
+
     /// Writes the output and what changed of the state, with one shard's snapshot.
     pub(super) fn commit(&mut self) {
         for (store, log) in self.running.stores().into_iter().zip(&mut self.changelog) {
@@ -234,12 +247,20 @@ impl Task {
         let offset: usize = offset.parse().unwrap();
         let input =
             ["readings[0]", "radars[0]", "radars[1]", "vehicles[0]"].iter().position(|at| *at == partition);
-        match (topic, header("reason").as_deref(), header("kind")) {
+        match (topic, header("kind")) {
+            _ if topic == "dead" => {
+                let [key, value] =
+                    [records.key(index), records.value(index)].map(|part| part.unwrap().to_vec());
+                output.dead.push((key, value));
+                match header("reason").as_deref() {
+                    Some("id-reused") => output.reused.push(offset),
+                    Some("unidentified") => output.unidentified.push(offset),
+                    _ => {}
+                }
+            }
             ("duplicates", ..) => output.duplicates.push(offset),
-            ("late", _, None) => output.too_old.push(offset),
-            ("late", _, Some(kind)) => drop(output.late.insert((input.unwrap(), offset), kind)),
-            (_, Some("id-reused"), _) => output.reused.push(offset),
-            (_, Some("unidentified"), _) => output.unidentified.push(offset),
+            ("late", None) => output.too_old.push(offset),
+            ("late", Some(kind)) => drop(output.late.insert((input.unwrap(), offset), kind)),
             other => panic!("{other:?}"),
         }
     }
