@@ -135,10 +135,7 @@ impl SpeedingRules {
 }
 
 /// What an event of the join is called in an infraction.
-fn state_and_reason(
-    state: OutcomeState,
-    reason: OutcomeReason,
-) -> (InfractionState, &'static str) {
+fn state_and_reason(state: OutcomeState, reason: OutcomeReason) -> (InfractionState, &'static str) {
     let state = match state {
         OutcomeState::Issued => InfractionState::Issued,
         OutcomeState::Revised => InfractionState::Revised,

@@ -117,7 +117,8 @@ impl Period {
         let retained_kmh = self.margin(radar).retained_kmh(measured_kmh);
         let excess_kmh = retained_kmh.checked_sub(limit_kmh).filter(|excess| *excess > 0)?;
         let mut numbered = (0_u32..).zip(&self.brackets);
-        let (bracket_number, bracket) = numbered.find(|(_, bracket)| bracket.applies(limit_kmh, excess_kmh))?;
+        let (bracket_number, bracket) =
+            numbered.find(|(_, bracket)| bracket.applies(limit_kmh, excess_kmh))?;
         Some(Offence { retained_kmh, excess_kmh, currency: &self.currency, bracket, bracket_number })
     }
 
