@@ -295,7 +295,7 @@ fn a_second_registration_in_between_is_right_too() {
 fn a_jump_of_time_is_caught_up_with_in_parts_that_are_invisible() {
     let mut story = Story::new(9);
     many(&mut story, 2_600);
-    story.step();
+    story.limit(0, 50).step();
     assert_eq!(story.task.held().len(), 2_600);
     story.task.idle_until(60);
     assert_eq!(story.task.held().len(), 2_600 - 1_024);
@@ -341,13 +341,35 @@ fn a_part_is_short_where_dead_letters_are_large() {
 }
 
 #[test]
-fn whoever_never_works_off_gets_the_same() {
-    let mut story = Story::new(30);
+fn a_join_whose_task_never_works_off_gives_the_same() {
+    let mut story = Story::new(9);
     story.limit(0, 50).passes(7, 60).step();
     story.owner(0, 1).passes(8, 60);
     story.read_tables();
     story.task.take(&story.inputs);
     story.task.commit();
     assert_eq!(story.told(), [(Issued, 1, Registration(Table), 1), (Issued, 1, Item, 1)]);
-    assert_eq!(story.task.position(READINGS), 2);
+    story.inputs.readings.push(Reading { plate: 'W', ..reading(9, 0, 60) });
+    story.time_is(39).time_is(40);
+    while story.task.position(READINGS) < story.inputs.readings.len() {
+        story.task.take(&story.inputs);
+    }
+    assert_eq!(story.task.held(), [39, 40]);
+    story.owner(8, 2).owner(9, 2);
+    story.read_tables();
+    story.task.commit();
+    assert_eq!(story.task.output.unidentified, [2]);
+    assert_eq!(story.task.output.late.keys().collect::<Vec<_>>(), [&(VEHICLES, 1)], "day 8 is forgotten");
+}
+
+#[test]
+fn the_last_event_counts_though_its_revision_is_lower_after_a_reset() {
+    let mut story = Story::new(30);
+    story.limit(0, 50).owner(0, 1).passes(7, 60).step();
+    story.owner(5, 2).step();
+    story.task.reset();
+    story.limit(5, 70).step();
+    let revisions: Vec<u32> = story.task.output.events.iter().map(|told| told.revision).collect();
+    assert_eq!(revisions, [1, 2, 1]);
+    assert!(story.task.output.in_force().is_empty());
 }

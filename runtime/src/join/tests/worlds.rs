@@ -110,17 +110,20 @@ fn step(task: &mut Task, log: &mut Log<'_>, choices: &mut Choices<'_>) -> bool {
             return false;
         }
     }
+    // A join whose task does not do what is left must do it by itself.
+    let is_idle = choices.rarely(3);
     while task.position(READINGS) < fetched {
         task.take(&log.committed);
         if choices.rarely(4) {
             return false;
         }
-        while task.work_off() {
+        while !is_idle && task.work_off() {
             if choices.rarely(3) {
                 return false;
             }
         }
     }
+    while task.work_off() {}
     true
 }
 
