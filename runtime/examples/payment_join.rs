@@ -1,14 +1,15 @@
 //! A topology of one's own, second part: an as-of join.
 //!
 //! Payments are joined with the card's limit and the shop's country as they were *when the payment was made*. A payment whose card is not
-//! known yet waits for it. It runs on the test driver, which needs no log: see `sensor_windows` for a worker on one. Run
-//! it with `cargo run -p tidegate-runtime --example payment_join`.
+//! known yet waits for it. An alert is corrected if a registration of that time comes later. It runs on the test driver, which needs no log:
+//! see `sensor_windows` for a worker on one. Run it with `cargo run -p tidegate-runtime --example payment_join`.
 
 use tidegate_runtime::Key;
 use tidegate_runtime::driver::TestDriver;
 use tidegate_runtime::error::{BadRecord, Reason, Result};
 use tidegate_runtime::join::{
-    AsOfJoin, JoinItem, JoinOptions, JoinRules, Lookup, OutcomeId, Registration, STORES, Side, Verdict,
+    AsOfJoin, JoinItem, JoinOptions, JoinRules, LetGo, Lookup, OutcomeEvent, OutcomeId, OutcomeReason,
+    OutcomeState, Registration, STORES, Side, Verdict,
 };
 use tidegate_runtime::log::RecordRef;
 use tidegate_runtime::time::EventTime;
@@ -36,6 +37,10 @@ impl JoinRules for Payments {
     type Item = (String, i64);
     type Table = i64;
     type Broadcast = String;
+    /// What an alert says of its payment: the limit and the country.
+    type Outcome = (i64, String);
+    /// The amount in cents.
+    type Measure = i64;
 
     fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<(String, i64)>, BadRecord> {
         let text = Payments::text(record)?;
@@ -70,15 +75,42 @@ impl JoinRules for Payments {
         item: &JoinItem<(String, i64)>,
         shop: &Lookup<'_, String>,
         card: &Lookup<'_, i64>,
-    ) -> Verdict {
+    ) -> Verdict<(i64, String)> {
         let Some(limit) = card.get() else { return Verdict::Missing(Side::Table) };
-        let (id, cents) = &item.item;
-        if cents <= limit {
+        if item.item.1 <= *limit {
             return Verdict::Ignore("within-limit");
         }
         let Some(country) = shop.get() else { return Verdict::Missing(Side::Broadcast) };
-        let value = format!("{id}: {cents} over {limit} in {country}").into_bytes();
-        Verdict::Emit { key: item.table_key.clone(), value }
+        Verdict::Emit((*limit, country.clone()))
+    }
+
+    fn encode(
+        &self,
+        item: &JoinItem<(String, i64)>,
+        event: &OutcomeEvent<'_, (i64, String)>,
+    ) -> (Key, Vec<u8>) {
+        let ((id, cents), (limit, country)) = (&item.item, event.outcome);
+        let state = match event.state {
+            OutcomeState::Issued => "",
+            OutcomeState::Revised => "revised: ",
+            OutcomeState::Voided => "voided: ",
+        };
+        let reason = match event.reason {
+            OutcomeReason::Item => "",
+            OutcomeReason::Registration(Side::Table) => ", because of the card",
+            OutcomeReason::Registration(Side::Broadcast) => ", because of the shop",
+            OutcomeReason::EarlierRun => ", seen before a reset",
+        };
+        let alert = format!("{state}{id}: {cents} over {limit} in {country}{reason}");
+        (item.table_key.clone(), alert.into_bytes())
+    }
+
+    fn measure(&self, item: &JoinItem<(String, i64)>) -> i64 {
+        item.item.1
+    }
+
+    fn table_could_catch(&self, limit: &i64, _valid_from: EventTime, let_go: &LetGo<i64>) -> bool {
+        *limit < let_go.greatest
     }
 }
 
@@ -102,14 +134,17 @@ fn example() -> Result<Vec<String>> {
         ("payments", 51, "card-1", "p2|bakery|150"), // within the new one
         ("payments", 60, "card-2", "p3|bakery|999"), // held: nobody knows the card
         ("payments", 60, "card-2", "p3|bakery|999"), // the same again
-        ("cards", 55, "card-2", "500"),              // now p3 is judged
+        ("cards", 55, "card-2", "500"),              // p3 is over this
+        ("payments", 70, "card-2", "p4|bakery|100"), // within it
+        ("cards", 58, "card-2", "700"),              // and this was p3's
+        ("payments", 71, "card-2", "p5|bakery|100"), // within that
     ];
     for (topic, time_ms, key, value) in events {
         driver.pipe(topic, EventTime(time_ms), Some(key.as_bytes()), Some(value.as_bytes()))?;
     }
     let text = |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
     let mut lines: Vec<String> = driver.read("alerts").into_iter().map(|alert| text(alert.value)).collect();
-    for counter in ["judged", "within-limit", "held", "released", "duplicates"] {
+    for counter in ["judged", "revised", "within-limit", "held", "released", "duplicates"] {
         lines.push(format!("{counter} {}", driver.total(counter)));
     }
     Ok(lines)
@@ -130,9 +165,11 @@ mod tests {
     fn it_gives_what_it_says() {
         let expected = [
             "p1: 150 over 100 in FR",
-            "p3: 999 over 500 in FR",
+            "p3: 999 over 500 in FR, because of the card",
+            "revised: p3: 999 over 700 in FR, because of the card",
             "judged 2",
-            "within-limit 1",
+            "revised 1",
+            "within-limit 3",
             "held 1",
             "released 1",
             "duplicates 1",

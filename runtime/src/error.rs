@@ -129,6 +129,8 @@ pub enum Reason {
     Rule,
     /// A held record whose missing registration never came (law 19).
     Unidentified,
+    /// A record with the same id and other content is remembered (law 12).
+    IdReused,
 }
 
 impl Reason {
@@ -146,6 +148,7 @@ impl Reason {
             Reason::TooLarge => "too-large",
             Reason::Rule => "rule",
             Reason::Unidentified => "unidentified",
+            Reason::IdReused => "id-reused",
         }
     }
 }

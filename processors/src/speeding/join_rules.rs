@@ -1,6 +1,6 @@
 //! Readings, radars and vehicles, as the join asks for them.
 //!
-//! Promise: an infraction follows from its reading, the radar as of the reading's time, the vehicle as of the reading's
+//! Guarantees: an infraction follows from its reading, the radar as of the reading's time, the vehicle as of the reading's
 //! time, and the schedule; from nothing else.
 
 use std::fmt::Display;
@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::avro::{Decoder, Encoder};
-use tidegate_runtime::join::{JoinItem, JoinRules, Lookup, OutcomeId, Registration, Side, Verdict};
+use tidegate_runtime::join::{
+    EarlierEvent, JoinItem, JoinRules, LetGo, Lookup, OutcomeEvent, OutcomeId, OutcomeReason, OutcomeState,
+    Registration, Side, Verdict,
+};
 use tidegate_runtime::log::RecordRef;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{BadRecord, Key, Reason};
 use tidegate_schemas::{InfractionState, RadarEvent, RadarEventKind, RadarKind, VehicleEventKind};
 
-use super::schedule::{Offence, Schedule};
+use super::schedule::{BracketPlace, Schedule};
 
 /// A [`Reading`](tidegate_schemas::Reading) whose text stays in its record.
 #[derive(Deserialize)]
@@ -38,9 +41,9 @@ struct Told<'v> {
 }
 
 /// An [`Infraction`](tidegate_schemas::Infraction) whose text stays where it is known from.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename = "Infraction")]
-struct Fined<'s> {
+struct InfractionRef<'s> {
     infraction_id: &'s str,
     radar_id: &'s str,
     plate: &'s str,
@@ -64,6 +67,33 @@ struct Fined<'s> {
 pub(super) struct Measured {
     sequence: i64,
     speed_kmh: i32,
+}
+
+/// What is in force for a reading over the limit, beside what the reading says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct InForce {
+    owner_id: Key,
+    measured_kmh: i32,
+    retained_kmh: i32,
+    limit_kmh: i32,
+    penalty: Penalty,
+}
+
+/// Where fine and points stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Penalty {
+    /// In the schedule: it is the same one for as long as the state is kept.
+    Bracket(BracketPlace),
+    /// In an event of an earlier run, which may have had another schedule.
+    Earlier(Box<EarlierPenalty>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct EarlierPenalty {
+    fine_minor: i64,
+    currency: String,
+    points: i32,
+    rule: String,
 }
 
 /// What of a radar decides: a radar that only gets another place changes no judgement.
@@ -102,39 +132,22 @@ impl SpeedingRules {
         let most = self.max_event_time;
         Err(BadRecord::new(Reason::EventTime, format!("{field} `{ms}` is before 1970 or past {most}")))
     }
+}
 
-    /// The value of an infraction's record.
-    fn infraction(
-        &self,
-        item: &JoinItem<Measured>,
-        limit_kmh: i32,
-        owner: &[u8],
-        offence: &Offence<'_>,
-    ) -> Vec<u8> {
-        let infraction = Fined {
-            infraction_id: &self.outcome_id(item).to_string(),
-            radar_id: &String::from_utf8_lossy(&item.broadcast_key),
-            plate: &String::from_utf8_lossy(&item.table_key),
-            owner_id: &String::from_utf8_lossy(owner),
-            measured_at: item.time.0,
-            measured_speed_kmh: item.item.speed_kmh,
-            retained_speed_kmh: offence.retained_kmh,
-            speed_limit_kmh: limit_kmh,
-            excess_kmh: offence.excess_kmh,
-            fine_minor: offence.bracket.fine_minor,
-            currency: offence.currency,
-            points: offence.bracket.points,
-            rule: &offence.bracket.rule,
-            revision: 1,
-            state: InfractionState::Issued,
-            reason: "reading",
-        };
-        let mut value = Vec::new();
-        self.infractions
-            .encode(&infraction, &mut value)
-            .expect("it has the fields of its schema: the tests of speeding write it");
-        value
-    }
+/// What an event of the join is called in an infraction.
+fn state_and_reason(state: OutcomeState, reason: OutcomeReason) -> (InfractionState, &'static str) {
+    let state = match state {
+        OutcomeState::Issued => InfractionState::Issued,
+        OutcomeState::Revised => InfractionState::Revised,
+        OutcomeState::Voided => InfractionState::Voided,
+    };
+    let reason = match reason {
+        OutcomeReason::Item => "reading",
+        OutcomeReason::Registration(Side::Broadcast) => "radar",
+        OutcomeReason::Registration(Side::Table) => "vehicle",
+        OutcomeReason::EarlierRun => "earlier-run",
+    };
+    (state, reason)
 }
 
 /// The record's key, if it is the value's: under another key it would stand in another partition, and its task would hold neither
@@ -162,6 +175,9 @@ impl JoinRules for SpeedingRules {
     /// The owner's id: the key of the topic of owners.
     type Table = Key;
     type Broadcast = Enforced;
+    type Outcome = InForce;
+    /// The measured speed in km/h.
+    type Measure = i32;
 
     fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<Measured>, BadRecord> {
         let reading: Seen<'_> = self.decoder.decode(record.value())?;
@@ -210,6 +226,30 @@ impl JoinRules for SpeedingRules {
         Ok(Registration { key, valid_from, value })
     }
 
+    fn read_earlier(&mut self, record: &RecordRef<'_>) -> Result<EarlierEvent<InForce>, BadRecord> {
+        let read: InfractionRef<'_> = self.decoder.decode(record.value())?;
+        let id = OutcomeId::parse(read.infraction_id)
+            .ok_or_else(|| refused(format!("infraction_id `{}` is none", read.infraction_id)))?;
+        let state = match read.state {
+            InfractionState::Issued => OutcomeState::Issued,
+            InfractionState::Revised => OutcomeState::Revised,
+            InfractionState::Voided => OutcomeState::Voided,
+        };
+        let outcome = InForce {
+            owner_id: Key::from(read.owner_id),
+            measured_kmh: read.measured_speed_kmh,
+            retained_kmh: read.retained_speed_kmh,
+            limit_kmh: read.speed_limit_kmh,
+            penalty: Penalty::Earlier(Box::new(EarlierPenalty {
+                fine_minor: read.fine_minor,
+                currency: read.currency.to_owned(),
+                points: read.points,
+                rule: read.rule.to_owned(),
+            })),
+        };
+        Ok(EarlierEvent { time: EventTime(read.measured_at), id, outcome, state })
+    }
+
     fn outcome_id(&self, item: &JoinItem<Measured>) -> OutcomeId {
         id(&item.broadcast_key, item.time, &item.table_key, item.item.sequence)
     }
@@ -219,17 +259,71 @@ impl JoinRules for SpeedingRules {
         item: &JoinItem<Measured>,
         radar: &Lookup<'_, Enforced>,
         vehicle: &Lookup<'_, Key>,
-    ) -> Verdict {
+    ) -> Verdict<InForce> {
         let Some(radar) = radar.get() else { return Verdict::Missing(Side::Broadcast) };
-        let Some(period) = self.schedule.at(item.time) else {
-            return Verdict::Bad(refused("it is from before the schedule begins"));
-        };
-        let Some(offence) = period.judge(radar.kind, item.item.speed_kmh, radar.limit_kmh) else {
-            return Verdict::Ignore("under-limit");
-        };
+        let measured_kmh = item.item.speed_kmh;
+        // A reading from before the schedule was refused when it was read.
+        let period = self.schedule.at(item.time);
+        let offence = period.and_then(|period| period.judge(radar.kind, measured_kmh, radar.limit_kmh));
+        let Some(offence) = offence else { return Verdict::Ignore("under-limit") };
         let Some(owner) = vehicle.get() else { return Verdict::Missing(Side::Table) };
-        let value = self.infraction(item, radar.limit_kmh, owner, &offence);
-        Verdict::Emit { key: item.table_key.clone(), value }
+        Verdict::Emit(InForce {
+            owner_id: owner.clone(),
+            measured_kmh,
+            retained_kmh: offence.retained_kmh,
+            limit_kmh: radar.limit_kmh,
+            penalty: Penalty::Bracket(self.schedule.place_of(item.time, &offence)),
+        })
+    }
+
+    fn encode(&self, item: &JoinItem<Measured>, event: &OutcomeEvent<'_, InForce>) -> (Key, Vec<u8>) {
+        let InForce { owner_id, measured_kmh, retained_kmh, limit_kmh, penalty } = event.outcome;
+        let (fine_minor, currency, points, rule) = match penalty {
+            Penalty::Bracket(place) => {
+                let (period, bracket) = self.schedule.bracket(*place);
+                (bracket.fine_minor, &*period.currency, bracket.points, &*bracket.rule)
+            }
+            Penalty::Earlier(said) => (said.fine_minor, &*said.currency, said.points, &*said.rule),
+        };
+        let (state, reason) = state_and_reason(event.state, event.reason);
+        let infraction = InfractionRef {
+            infraction_id: &self.outcome_id(item).to_string(),
+            radar_id: &String::from_utf8_lossy(&item.broadcast_key),
+            plate: &String::from_utf8_lossy(&item.table_key),
+            owner_id: &String::from_utf8_lossy(owner_id),
+            measured_at: item.time.0,
+            measured_speed_kmh: *measured_kmh,
+            retained_speed_kmh: *retained_kmh,
+            speed_limit_kmh: *limit_kmh,
+            excess_kmh: retained_kmh.saturating_sub(*limit_kmh),
+            fine_minor,
+            currency,
+            points,
+            rule,
+            revision: i32::try_from(event.revision).unwrap_or(i32::MAX),
+            state,
+            reason,
+        };
+        let mut value = Vec::new();
+        self.infractions
+            .encode(&infraction, &mut value)
+            .expect("it has the fields of its schema: the tests of speeding write it");
+        (item.table_key.clone(), value)
+    }
+
+    fn measure(&self, item: &JoinItem<Measured>) -> i32 {
+        item.item.speed_kmh
+    }
+
+    /// Margins differ between periods and need not grow with the speed: any reading up to the fastest one counts, in any period.
+    fn broadcast_could_catch(&self, radar: &Enforced, valid_from: EventTime, let_go: &LetGo<i32>) -> bool {
+        let mut periods = self.schedule.between(valid_from, let_go.latest);
+        periods.any(|period| period.most_retained_kmh(radar.kind, let_go.greatest) > radar.limit_kmh)
+    }
+
+    /// A reading is let go without a look at its vehicle.
+    fn table_could_catch(&self, _owner: &Key, _valid_from: EventTime, _let_go: &LetGo<i32>) -> bool {
+        false
     }
 
     fn name_missing(&self, side: Side, key: &[u8]) -> String {

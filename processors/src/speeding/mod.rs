@@ -1,10 +1,10 @@
 //! Speeding: a reading meets its radar and its vehicle as of its time, and becomes an infraction if it is over the limit.
 //!
-//! Promise: each infraction once, with the owner of the vehicle at the time of the reading and the fine by the schedule
-//! in force then. What [`join`](tidegate_runtime::join) promises of lookups, held readings, duplicates and late registrations holds
-//! here. Broken by: a reading under another key than its plate (refused), or a schedule with two answers (refused).
+//! Guarantees: the last event of an infraction says what is due now: the owner of the vehicle at the time of the reading and the fine by the
+//! schedule in force then, or that nothing is. Lookups, held readings, duplicates, corrections and their exceptions are those of
+//! [`join`](tidegate_runtime::join). Requires: readings under the key of their plate, and a schedule with one answer; others are refused.
 //!
-//! Counters: `judged` (infractions), `under-limit`, `held`, `released`, `unidentified`.
+//! Counters: those of the join, and `under-limit`.
 
 mod join_rules;
 mod schedule;
@@ -66,6 +66,7 @@ pub fn speeding_topology(app: impl Into<String>, options: SpeedingOptions) -> To
         .source(Source::table(VEHICLES.name))
         .source(Source::stream(READINGS.name))
         .sink(INFRACTIONS.name, INFRACTIONS.schema)
+        .reads_earlier_output(0)
         .parameter("hold-for", format!("{hold_for_ms}ms"))
         .parameter("schedule", digest)
 }

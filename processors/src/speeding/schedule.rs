@@ -3,6 +3,7 @@
 //! Promise: whole numbers throughout (law 17), and for every time from its first period on, every limit and every excess
 //! there is exactly one bracket: [`Schedule::parse`] refuses anything else.
 
+use serde::{Deserialize, Serialize};
 use tidegate_runtime::join::OutcomeId;
 use tidegate_runtime::time::EventTime;
 use tidegate_schemas::RadarKind;
@@ -59,6 +60,13 @@ pub struct Bracket {
     pub rule: String,
 }
 
+/// Which bracket of which period of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BracketPlace {
+    period: u32,
+    bracket: u32,
+}
+
 /// A measured speed over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offence<'s> {
@@ -70,6 +78,8 @@ pub struct Offence<'s> {
     pub currency: &'s str,
     /// What it costs.
     pub bracket: &'s Bracket,
+    /// The number of that bracket in its period.
+    pub(super) bracket_number: u32,
 }
 
 impl Margin {
@@ -81,6 +91,13 @@ impl Margin {
         }
         let hundredths = i64::from(measured_kmh) * i64::from(100 - self.percent);
         i32::try_from(hundredths.div_euclid(100)).unwrap_or(i32::MAX).max(0)
+    }
+
+    /// The most that remains of any speed up to `measured_kmh`: a margin may jump where its percentage begins.
+    #[must_use]
+    pub fn most_retained_kmh(self, measured_kmh: i32) -> i32 {
+        let before_percent = self.below_kmh.saturating_sub(1).min(measured_kmh);
+        self.retained_kmh(measured_kmh).max(self.retained_kmh(before_percent))
     }
 }
 
@@ -97,14 +114,25 @@ impl Period {
     /// The offence a measured speed is; none at or under the limit.
     #[must_use]
     pub fn judge(&self, radar: RadarKind, measured_kmh: i32, limit_kmh: i32) -> Option<Offence<'_>> {
-        let margin = match radar {
+        let retained_kmh = self.margin(radar).retained_kmh(measured_kmh);
+        let excess_kmh = retained_kmh.checked_sub(limit_kmh).filter(|excess| *excess > 0)?;
+        let mut numbered = (0_u32..).zip(&self.brackets);
+        let (bracket_number, bracket) =
+            numbered.find(|(_, bracket)| bracket.applies(limit_kmh, excess_kmh))?;
+        Some(Offence { retained_kmh, excess_kmh, currency: &self.currency, bracket, bracket_number })
+    }
+
+    /// The most that remains of any speed up to `measured_kmh`.
+    #[must_use]
+    pub fn most_retained_kmh(&self, radar: RadarKind, measured_kmh: i32) -> i32 {
+        self.margin(radar).most_retained_kmh(measured_kmh)
+    }
+
+    fn margin(&self, radar: RadarKind) -> Margin {
+        match radar {
             RadarKind::Fixed => self.fixed,
             RadarKind::Mobile => self.mobile,
-        };
-        let retained_kmh = margin.retained_kmh(measured_kmh);
-        let excess_kmh = retained_kmh.checked_sub(limit_kmh).filter(|excess| *excess > 0)?;
-        let bracket = self.brackets.iter().find(|bracket| bracket.applies(limit_kmh, excess_kmh))?;
-        Some(Offence { retained_kmh, excess_kmh, currency: &self.currency, bracket })
+        }
     }
 }
 
@@ -114,6 +142,25 @@ impl Schedule {
     pub fn at(&self, time: EventTime) -> Option<&Period> {
         let begun = self.periods.partition_point(|period| period.valid_from <= time);
         self.periods.get(begun.checked_sub(1)?)
+    }
+
+    /// The periods in force at some time from `from` to `to`, both included.
+    pub fn between(&self, from: EventTime, to: EventTime) -> impl Iterator<Item = &Period> {
+        let first = self.periods.partition_point(|period| period.valid_from <= from).saturating_sub(1);
+        self.periods[first..].iter().take_while(move |period| period.valid_from <= to)
+    }
+
+    /// The place of the bracket that an offence of `time` falls under.
+    pub(super) fn place_of(&self, time: EventTime, offence: &Offence<'_>) -> BracketPlace {
+        let begun = self.periods.partition_point(|period| period.valid_from <= time);
+        // A schedule has a few periods and brackets.
+        BracketPlace { period: begun.saturating_sub(1) as u32, bracket: offence.bracket_number }
+    }
+
+    /// The bracket at a place that this schedule gave, and its period.
+    pub(super) fn bracket(&self, place: BracketPlace) -> (&Period, &Bracket) {
+        let period = &self.periods[place.period as usize];
+        (period, &period.brackets[place.bracket as usize])
     }
 
     /// When the first period begins.

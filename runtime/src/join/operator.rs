@@ -1,20 +1,37 @@
 //! The operator: [`AsOfJoin`].
 
-use super::held::{Held, HeldRecords};
-use super::late::Late;
-use super::outcomes::{Outcomes, REMEMBERED_MS};
-use super::rules::{JoinItem, JoinRules, Lookup, OutcomeId, Registration, Side, TableValue, Verdict};
-use super::versions::VersionedTable;
+use std::ops::Bound;
+
+use super::corrections::Corrections;
+use super::part::{PART_RECORDS, Part};
+use super::remembered::{
+    Counted, Held, REMEMBERED_MS, RawRecord, Remembered, RememberedKey, RememberedRecords, Standing, start_of,
+};
+use super::rules::{
+    JoinItem, JoinRules, LetGo, Lookup, OutcomeEvent, OutcomeReason, OutcomeState, Registration, Side,
+    TableValue, Verdict,
+};
+use super::settle::Settling;
+use super::versions::{TablePosition, VersionedTable};
 use crate::Key;
 use crate::error::{BadRecord, Reason};
 use crate::log::RecordRef;
 use crate::processor::{Aside, Context, Processor};
-use crate::store::{PointStore, Store};
+use crate::store::{KeyValueStore, PointStore, Store};
 use crate::time::EventTime;
 
-/// The stores of every [`AsOfJoin`], in order: what [`Topology::new`](crate::topology::Topology::new) is told.
-pub const STORES: [&str; 6] =
-    ["broadcast-versions", "broadcast-judged", "table-versions", "table-judged", "held", "outcomes"];
+/// The stores of every [`AsOfJoin`], in order: the argument of [`Topology::new`](crate::topology::Topology::new).
+pub const STORES: [&str; 9] = [
+    "broadcast-registrations",
+    "broadcast-forgotten",
+    "broadcast-let-go",
+    "table-registrations",
+    "table-forgotten",
+    "table-let-go",
+    "remembered",
+    "corrections",
+    "earlier-outcomes",
+];
 
 /// How a join stands in its topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,34 +55,66 @@ impl Default for JoinOptions {
     }
 }
 
-/// One of the two tables, with the time up to which its keys have decided something.
-struct Table<V> {
-    versions: VersionedTable<V>,
-    /// Per key, the latest time of a record in whose judgement it was asked for. Kept for good: one entry per key (law 18).
-    judged: PointStore<Key, EventTime>,
+/// One of the two tables, with what the records say that are not remembered one by one. Both are kept for good: one entry per
+/// key (law 18).
+pub(super) struct Table<V, M> {
+    pub(super) versions: VersionedTable<V>,
+    /// Per key, the latest time of a record that was remembered and is not any more.
+    pub(super) forgotten: PointStore<Key, EventTime>,
+    /// Per key that was asked for.
+    pub(super) let_go: PointStore<Key, LetGo<M>>,
 }
 
-impl<V: TableValue> Table<V> {
-    fn new(versions: &str, judged: &str) -> Table<V> {
-        Table { versions: VersionedTable::new(versions), judged: PointStore::new(judged) }
+impl<V: TableValue, M: Copy + Ord + serde::Serialize + serde::de::DeserializeOwned + Send> Table<V, M> {
+    fn new(names: &[&str]) -> Table<V, M> {
+        Table {
+            versions: VersionedTable::new(names[0]),
+            forgotten: PointStore::new(names[1]),
+            let_go: PointStore::new(names[2]),
+        }
     }
 
-    fn judged_at(&mut self, key: &Key, time: EventTime) {
-        match self.judged.get_mut(key) {
+    pub(super) fn note_forgotten(&mut self, key: &Key, time: EventTime) {
+        match self.forgotten.get_mut(key) {
             Some(latest) => *latest = time.max(*latest),
-            None => self.judged.put(key.clone(), time),
+            None => self.forgotten.put(key.clone(), time),
+        }
+    }
+
+    fn note_let_go(&mut self, key: &Key, time: EventTime, measure: M) {
+        match self.let_go.get_mut(key) {
+            Some(known) => {
+                known.latest = time.max(known.latest);
+                known.greatest = measure.max(known.greatest);
+            }
+            None => self.let_go.put(key.clone(), LetGo { latest: time, greatest: measure }),
         }
     }
 }
 
+/// What [`AsOfJoin::register`] needs of one side.
+struct SideOf<R: JoinRules, V> {
+    side: Side,
+    table: fn(&mut AsOfJoin<R>) -> &mut Table<V, R::Measure>,
+    could_catch: fn(&R, &V, EventTime, &LetGo<R::Measure>) -> bool,
+}
+
 /// Joins a stream with two tables as of each record's time. See the [module](super) for what it promises.
 pub struct AsOfJoin<R: JoinRules> {
-    rules: R,
-    options: JoinOptions,
-    broadcast: Table<R::Broadcast>,
-    table: Table<R::Table>,
-    held: HeldRecords<R::Item>,
-    outcomes: Outcomes,
+    pub(super) rules: R,
+    pub(super) options: JoinOptions,
+    pub(super) broadcast: Table<R::Broadcast, R::Measure>,
+    pub(super) table: Table<R::Table, R::Measure>,
+    pub(super) remembered: RememberedRecords<R::Item, R::Outcome>,
+    pub(super) corrections: Corrections,
+    /// What an earlier run left in force in the output, until its record is met.
+    pub(super) earlier: KeyValueStore<RememberedKey, R::Outcome>,
+    /// How many records a part of the work has.
+    pub(super) part_records: usize,
+    /// Nothing falls due while stream time is not past it; unknown after a change. Derived.
+    pub(super) quiet_until: Option<EventTime>,
+    /// Stream time has moved past something that was not done yet, or nobody has looked since the state was loaded. Derived.
+    pub(super) is_overdue: bool,
 }
 
 impl<R: JoinRules> AsOfJoin<R> {
@@ -74,24 +123,34 @@ impl<R: JoinRules> AsOfJoin<R> {
         AsOfJoin {
             rules,
             options: JoinOptions { hold_for_ms: options.hold_for_ms.max(0), ..options },
-            broadcast: Table::new(STORES[0], STORES[1]),
-            table: Table::new(STORES[2], STORES[3]),
-            held: HeldRecords::new(STORES[4]),
-            outcomes: Outcomes::new(STORES[5]),
+            broadcast: Table::new(&STORES[0..3]),
+            table: Table::new(&STORES[3..6]),
+            remembered: RememberedRecords::new(STORES[6]),
+            corrections: Corrections::new(STORES[7]),
+            earlier: KeyValueStore::new(STORES[8]),
+            part_records: PART_RECORDS,
+            quiet_until: None,
+            is_overdue: true,
         }
     }
 
-    /// What is held now, in the order it will be judged or given up.
-    #[must_use]
-    pub fn held(&self) -> &HeldRecords<R::Item> {
-        &self.held
+    /// The records that are held now, in the order of their times.
+    pub fn held(&self) -> impl Iterator<Item = Held<'_, R::Item>> {
+        self.remembered.held()
     }
 
     fn take_item(&mut self, record: &RecordRef<'_>, context: &mut Context<'_>) -> Result<(), BadRecord> {
         let item = self.rules.read_item(record)?;
-        if self.is_known(&item) {
-            context.duplicate(&Aside::from(record));
-            return Ok(());
+        self.finish_work(context);
+        let key = self.key_if_met(&item);
+        if let Some(known) = key.and_then(|key| self.remembered.get(&key)) {
+            if known.item == item {
+                context.duplicate(&Aside::from(record));
+                return Ok(());
+            }
+            context.count("id-reused");
+            let message = format!("{} has the same id and says something else", known.record.coordinates());
+            return Err(BadRecord::new(Reason::IdReused, message));
         }
         if let Some(now) = context.stream_time()
             && item.time < now.plus_ms(-REMEMBERED_MS)
@@ -104,137 +163,193 @@ impl<R: JoinRules> AsOfJoin<R> {
         if context.observe(item.time) {
             self.time_moved(context);
         }
-        match self.judge(&item) {
-            Verdict::Missing(missing) => {
-                context.count("held");
-                let id = self.rules.outcome_id(&item);
-                self.held.put(Held { missing, id, item, record: Aside::from(record) });
-                // It may have come so late that its time of waiting is over.
-                if let Some(now) = context.stream_time() {
-                    self.give_up(now, context);
-                }
+        let earlier = key.and_then(|key| self.earlier.remove(&key));
+        let (verdict, asked) = self.judge(&item);
+        match verdict {
+            Verdict::Ignore(label) => {
+                context.count(label);
+                self.let_go(&item, asked);
+                self.void_earlier(&item, earlier, context);
             }
-            Verdict::Emit { key, value } => {
-                let id = self.rules.outcome_id(&item);
-                self.emit(id, &item, &key, &value, context);
+            verdict => {
+                let key = key.unwrap_or_else(|| (item.time, self.rules.outcome_id(&item)));
+                self.remember(key, item, RawRecord::from(record), (verdict, earlier), context);
             }
-            Verdict::Ignore(label) => context.count(label),
-            Verdict::Bad(bad) => return Err(bad),
         }
         Ok(())
     }
 
     /// Ids are digests and most records are never remembered, so an id is worked out only where one could be met.
-    fn is_known(&mut self, item: &JoinItem<R::Item>) -> bool {
-        if !self.outcomes.any_at(item.time) && !self.held.any_at(item.time) {
-            return false;
-        }
-        let id = self.rules.outcome_id(item);
-        self.outcomes.contains(item.time, id) || self.held.contains(item.time, id)
+    fn key_if_met(&self, item: &JoinItem<R::Item>) -> Option<RememberedKey> {
+        let is_left_behind =
+            || self.earlier.range(start_of(item.time)..start_of(item.time.plus_ms(1))).next();
+        let is_possible =
+            self.remembered.any_at(item.time) || (!self.earlier.is_empty() && is_left_behind().is_some());
+        is_possible.then(|| (item.time, self.rules.outcome_id(item)))
     }
 
-    /// The rules' verdict; takes note of what it rests on.
-    fn judge(&mut self, item: &JoinItem<R::Item>) -> Verdict {
+    /// The rules' verdict as the tables stand, and whether it asked for the broadcast table and the table.
+    pub(super) fn judge(&self, item: &JoinItem<R::Item>) -> (Verdict<R::Outcome>, (bool, bool)) {
         let broadcast = Lookup::of(&self.broadcast.versions, &item.broadcast_key, item.time);
         let table = Lookup::of(&self.table.versions, &item.table_key, item.time);
         let verdict = self.rules.judge(item, &broadcast, &table);
-        let (by_broadcast, by_table) = (broadcast.asked(), table.asked());
-        if !matches!(verdict, Verdict::Missing(_)) {
-            if by_broadcast {
-                self.broadcast.judged_at(&item.broadcast_key, item.time);
-            }
-            if by_table {
-                self.table.judged_at(&item.table_key, item.time);
-            }
-        }
-        verdict
+        (verdict, (broadcast.asked(), table.asked()))
     }
 
-    fn emit(
+    fn let_go(&mut self, item: &JoinItem<R::Item>, (by_broadcast, by_table): (bool, bool)) {
+        let measure = self.rules.measure(item);
+        if by_broadcast {
+            self.broadcast.note_let_go(&item.broadcast_key, item.time, measure);
+        }
+        if by_table {
+            self.table.note_let_go(&item.table_key, item.time, measure);
+        }
+    }
+
+    fn void_earlier(
         &mut self,
-        id: OutcomeId,
         item: &JoinItem<R::Item>,
-        key: &[u8],
-        value: &[u8],
+        earlier: Option<R::Outcome>,
         context: &mut Context<'_>,
     ) {
-        context.count("judged");
-        context.forward(self.options.sink, item.time, key, value);
-        self.outcomes.emitted(id, item);
+        let Some(outcome) = earlier else { return };
+        let (state, reason) = (OutcomeState::Voided, OutcomeReason::EarlierRun);
+        let event = OutcomeEvent { outcome: &outcome, state, revision: 1, reason };
+        Settling { rules: &self.rules, options: &self.options }.send(item, &event, context);
+        context.count("voided");
     }
 
-    /// A table record: what it changed is told apart by what was judged already, what was judged and what still waits.
+    /// Remembers a record after its first judgement.
+    fn remember(
+        &mut self,
+        key: RememberedKey,
+        item: JoinItem<R::Item>,
+        record: RawRecord,
+        (verdict, earlier): (Verdict<R::Outcome>, Option<R::Outcome>),
+        context: &mut Context<'_>,
+    ) {
+        let reason = if earlier.is_some() { OutcomeReason::EarlierRun } else { OutcomeReason::Item };
+        let (standing, counted) = (Standing::Ignored, Counted::Not);
+        let mut known = Remembered { item, record, in_force: earlier, standing, revision: 0, counted };
+        let settling = Settling { rules: &self.rules, options: &self.options };
+        settling.settle(&mut known, verdict, reason, context);
+        self.remembered.insert(key, known);
+        self.quiet_until = None;
+    }
+
+    /// A table record: it may be too late for some records, and others are to be judged again.
     fn register<V: TableValue>(
         &mut self,
-        side: Side,
-        table: fn(&mut Self) -> &mut Table<V>,
+        of: &SideOf<R, V>,
         registration: Registration<V>,
         record: &RecordRef<'_>,
         context: &mut Context<'_>,
     ) {
+        let position: TablePosition = (record.partition().partition, record.offset());
+        let (key, valid_from) = (registration.key.clone(), registration.valid_from);
+        let is_forgotten = self.was_forgotten(of, &key, valid_from, context.stream_time());
+        let is_let_go = self.could_catch(of, &registration);
         let horizon = context.stream_time().map(|now| self.horizon(now));
-        let key = registration.key.clone();
-        let change = table(self).versions.put(registration, horizon);
-        if !change.effective {
-            return;
+        let Some(change) = (of.table)(self).versions.put(registration, position, horizon) else { return };
+        self.quiet_until = None;
+        let kind = match (is_forgotten, is_let_go) {
+            (false, false) => None,
+            (true, false) => Some("forgotten"),
+            (false, true) => Some("let-go"),
+            (true, true) => Some("forgotten,let-go"),
+        };
+        if let Some(kind) = kind {
+            for (count, is_counted) in [("late-forgotten", is_forgotten), ("late-let-go", is_let_go)] {
+                if is_counted {
+                    context.count(count);
+                }
+            }
+            context.late(&Aside::from(record), &[("kind", kind.to_owned())]);
         }
-        let judged = table(self).judged.get(&key).copied();
-        if let Some(judged_through) = judged.filter(|judged| *judged >= change.from) {
-            let affected = self.outcomes.affected(side, &key, change.from, change.until);
-            Late { judged_through, affected }.put_aside(&Aside::from(record), context);
-        }
-        for place in self.held.waiting(side, &key, change.from, change.until) {
-            if let Some(held) = self.held.take(place) {
-                self.release(held, context);
+        // An equal value changes nothing, unless records wait to be judged by the version that it takes over from.
+        if change.effective || self.corrections.has(of.side, &key) {
+            let from = Bound::Included(start_of(change.from));
+            if self.remembered.of_key(of.side, &key, from, change.until).next().is_some() {
+                self.corrections.begin((of.side, key, valid_from));
             }
         }
-        if let Some(now) = context.stream_time() {
-            self.outcomes.forget(now);
+    }
+
+    /// True if a record of `key` of a time at or after `valid_from` was remembered and is not any more.
+    fn was_forgotten<V: TableValue>(
+        &mut self,
+        of: &SideOf<R, V>,
+        key: &Key,
+        valid_from: EventTime,
+        now: Option<EventTime>,
+    ) -> bool {
+        let is_noted = (of.table)(self).forgotten.get(key).is_some_and(|latest| valid_from <= *latest);
+        is_noted || (self.is_overdue && now.is_some_and(|now| self.is_due(of.side, key, valid_from, now)))
+    }
+
+    /// True if a record that was let go could have an outcome now.
+    fn could_catch<V: TableValue>(&mut self, of: &SideOf<R, V>, registration: &Registration<V>) -> bool {
+        let valid_from = registration.valid_from;
+        let let_go = (of.table)(self).let_go.get(&registration.key).copied();
+        match (let_go.filter(|let_go| valid_from <= let_go.latest), &registration.value) {
+            (Some(let_go), Some(value)) => (of.could_catch)(&self.rules, value, valid_from, &let_go),
+            _ => false,
         }
     }
 
-    /// Judges a held record again; it may go on waiting, for the same side or the other.
-    fn release(&mut self, held: Held<R::Item>, context: &mut Context<'_>) {
-        let Held { id, item, record, .. } = held;
-        let verdict = self.judge(&item);
-        if let Verdict::Missing(missing) = verdict {
-            self.held.put(Held { missing, id, item, record });
-            return;
-        }
-        context.count("released");
-        if let Verdict::Emit { key, value } = verdict {
-            self.emit(id, &item, &key, &value, context);
-            return;
-        }
-        self.outcomes.settled(item.time, id);
-        match verdict {
-            Verdict::Ignore(label) => context.count(label),
-            Verdict::Bad(bad) => context.dead_letter(&record, &bad),
-            Verdict::Emit { .. } | Verdict::Missing(_) => {}
-        }
-    }
-
-    /// Gives up what has been held for too long. That decides the record as judging does: a registration that would have
-    /// identified it is late from now on.
-    fn give_up(&mut self, now: EventTime, context: &mut Context<'_>) {
-        let hold_for_ms = self.options.hold_for_ms;
-        while let Some(held) = self.held.take_before(now.plus_ms(-hold_for_ms)) {
-            context.count("unidentified");
-            let missing = self.rules.name_missing(held.missing, held.missing_key());
-            let message =
-                format!("no registration of {missing} as of {} came within {hold_for_ms} ms", held.item.time);
-            context.dead_letter(&held.record, &BadRecord::new(Reason::Unidentified, message));
-            match held.missing {
-                Side::Broadcast => self.broadcast.judged_at(&held.item.broadcast_key, held.item.time),
-                Side::Table => self.table.judged_at(&held.item.table_key, held.item.time),
+    /// Judges the records again that registrations touched, as far as `part` allows: true if more is left.
+    pub(super) fn judge_again(&mut self, part: &mut Part, context: &mut Context<'_>) -> bool {
+        while let Some((version, mut done)) = self.corrections.first() {
+            if part.is_used_up() {
+                return true;
             }
-            self.outcomes.settled(held.item.time, held.id);
+            let (side, key, valid_from) = &version;
+            let decides = match side {
+                Side::Broadcast => self.broadcast.versions.decides(key, *valid_from),
+                Side::Table => self.table.versions.decides(key, *valid_from),
+            };
+            // A version that was pruned decides nothing that is remembered.
+            let touched: Vec<RememberedKey> = decides.map_or(Vec::new(), |(from, until)| {
+                let after = done.map_or(Bound::Included(start_of(from)), Bound::Excluded);
+                self.remembered.of_key(*side, key, after, until).take(part.room()).collect()
+            });
+            if touched.is_empty() {
+                part.spend(0);
+                self.corrections.finish(&version);
+                continue;
+            }
+            for record in touched {
+                if part.is_used_up() {
+                    break;
+                }
+                part.spend(self.judge_record_again(record, *side, context));
+                done = Some(record);
+            }
+            if let Some(done) = done {
+                self.corrections.advance(&version, done);
+            }
         }
+        false
     }
 
-    /// The earliest time that can still be looked up: of a record that is not too late, or of one that is held.
-    fn horizon(&self, stream_time: EventTime) -> EventTime {
-        stream_time.plus_ms(-self.options.hold_for_ms.max(REMEMBERED_MS))
+    fn judge_record_again(&mut self, key: RememberedKey, side: Side, context: &mut Context<'_>) -> usize {
+        let Some(known) = self.remembered.get(&key) else { return 0 };
+        let (verdict, _) = self.judge(&known.item);
+        if known.stands_by(&verdict) {
+            return 0;
+        }
+        let settling = Settling { rules: &self.rules, options: &self.options };
+        let reason = OutcomeReason::Registration(side);
+        let settled = self.remembered.change(key, |known| {
+            let bytes = settling.settle(known, verdict, reason, context);
+            (bytes, known.is_held())
+        });
+        self.quiet_until = None;
+        let (bytes, is_held) = settled.unwrap_or_default();
+        if !is_held {
+            self.forget_if_old(key, context);
+        }
+        bytes
     }
 }
 
@@ -250,7 +365,12 @@ impl<R: JoinRules> Processor for AsOfJoin<R> {
         }
         if source == self.options.broadcast {
             let registration = self.rules.read_broadcast(record)?;
-            self.register(Side::Broadcast, |join| &mut join.broadcast, registration, record, context);
+            let of = SideOf {
+                side: Side::Broadcast,
+                table: |join| &mut join.broadcast,
+                could_catch: R::broadcast_could_catch,
+            };
+            self.register(&of, registration, record, context);
             return Ok(());
         }
         assert!(
@@ -258,27 +378,54 @@ impl<R: JoinRules> Processor for AsOfJoin<R> {
             "source {source} is none of this join's: its options are wrong"
         );
         let registration = self.rules.read_table(record)?;
-        self.register(Side::Table, |join| &mut join.table, registration, record, context);
+        let of =
+            SideOf { side: Side::Table, table: |join| &mut join.table, could_catch: R::table_could_catch };
+        self.register(&of, registration, record, context);
         Ok(())
     }
 
+    fn take_earlier_output(&mut self, sink: usize, record: &RecordRef<'_>) -> Result<(), BadRecord> {
+        if sink != self.options.sink {
+            return Ok(());
+        }
+        let event = self.rules.read_earlier(record)?;
+        let key = (event.time, event.id);
+        match event.state {
+            OutcomeState::Voided => drop(self.earlier.remove(&key)),
+            OutcomeState::Issued | OutcomeState::Revised => self.earlier.put(key, event.outcome),
+        }
+        self.quiet_until = None;
+        Ok(())
+    }
+
+    fn work_off(&mut self, context: &mut Context<'_>) -> bool {
+        let mut part = Part::new(self.part_records);
+        self.is_overdue = self.catch_up(&mut part, context);
+        self.is_overdue || self.judge_again(&mut part, context)
+    }
+
     fn time_moved(&mut self, context: &mut Context<'_>) {
-        let Some(now) = context.stream_time() else { return };
-        self.give_up(now, context);
-        self.outcomes.forget(now);
-        let horizon = self.horizon(now);
-        self.broadcast.versions.prune(horizon);
-        self.table.versions.prune(horizon);
+        if self.quiet_until.is_none_or(|until| context.stream_time() > Some(until)) {
+            let mut part = Part::new(self.part_records);
+            self.is_overdue = self.catch_up(&mut part, context);
+        }
+    }
+
+    fn input_ended(&mut self, context: &mut Context<'_>) {
+        self.finish_work(context);
     }
 
     fn stores(&mut self) -> Vec<&mut dyn Store> {
         vec![
             &mut self.broadcast.versions,
-            &mut self.broadcast.judged,
+            &mut self.broadcast.forgotten,
+            &mut self.broadcast.let_go,
             &mut self.table.versions,
-            &mut self.table.judged,
-            &mut self.held,
-            self.outcomes.store(),
+            &mut self.table.forgotten,
+            &mut self.table.let_go,
+            &mut self.remembered,
+            self.corrections.store(),
+            &mut self.earlier,
         ]
     }
 }

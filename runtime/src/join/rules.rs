@@ -1,7 +1,7 @@
-//! What a topology's author writes for a join: [`JoinRules`], and the values they speak in.
+//! The domain's part of a join: [`JoinRules`], and the types it uses.
 //!
-//! Promise: the operator knows no plate and no card; all it needs of the domain comes through here. Broken by: rules that
-//! look at anything but their arguments, or ids that two different records share.
+//! Guarantees: the operator knows no plate and no card; everything it needs of the domain comes through here. Requires: rules that
+//! look at nothing but their arguments.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::versions::VersionedTable;
 use crate::Key;
-use crate::error::BadRecord;
+use crate::error::{BadRecord, Reason};
 use crate::log::RecordRef;
 use crate::time::EventTime;
 
@@ -30,7 +30,7 @@ pub enum Side {
     Table,
 }
 
-/// A stream record as the join sees it.
+/// A stream record as the join sees it. Two records with one id must be equal in all of it: another one is a bad record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinItem<I> {
     /// When it happened: lookups are as of this time.
@@ -39,7 +39,7 @@ pub struct JoinItem<I> {
     pub broadcast_key: Key,
     /// Its key in the co-partitioned table; the record's own key, or its task would not hold the table's.
     pub table_key: Key,
-    /// What the rules need of it. Kept in state while the record is held.
+    /// The rest of what it says. Kept in state while the record is remembered.
     pub item: I,
 }
 
@@ -54,22 +54,72 @@ pub struct Registration<V> {
     pub value: Option<V>,
 }
 
-/// What the rules make of a stream record.
+/// The judgement of a stream record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A result goes out, with the record's time (law 1).
-    Emit {
-        /// The key of the result.
-        key: Key,
-        /// The value of the result.
-        value: Vec<u8>,
-    },
-    /// Nothing comes of it; counted under this name and not remembered.
+pub enum Verdict<O> {
+    /// It has this outcome.
+    Emit(O),
+    /// It has no outcome; counted under this name.
     Ignore(&'static str),
     /// It cannot be judged before this side has a value for its key and time: it is held (law 19).
     Missing(Side),
-    /// A rule refuses it.
-    Bad(BadRecord),
+}
+
+/// Whether the outcome of an event is in force (law 18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeState {
+    /// It is; nothing was in force before.
+    Issued,
+    /// It is, instead of another one.
+    Revised,
+    /// It was, and nothing is now.
+    Voided,
+}
+
+/// The cause of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeReason {
+    /// The stream record was judged for the first time.
+    Item,
+    /// A registration of this side changed the judgement.
+    Registration(Side),
+    /// The stream record was judged for the first time since a `reset`, and an earlier run left an outcome of it in force.
+    EarlierRun,
+}
+
+/// A change of what is in force for an id: one record of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutcomeEvent<'o, O> {
+    /// The outcome that is in force from now on; in [`Voided`](OutcomeState::Voided), the one that was.
+    pub outcome: &'o O,
+    /// Whether it is in force.
+    pub state: OutcomeState,
+    /// 1 for the first event of an id, then one more for each.
+    pub revision: u32,
+    /// The cause.
+    pub reason: OutcomeReason,
+}
+
+/// An event that an earlier run wrote, read back from the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierEvent<O> {
+    /// The time of its stream record.
+    pub time: EventTime,
+    /// Its id.
+    pub id: OutcomeId,
+    /// Its outcome.
+    pub outcome: O,
+    /// Whether that is in force.
+    pub state: OutcomeState,
+}
+
+/// The records of a key that were let go: they came to nothing when they were first judged, and are not remembered one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetGo<M> {
+    /// The latest time of one.
+    pub latest: EventTime,
+    /// The greatest measure of one.
+    pub greatest: M,
 }
 
 /// Who a result is, by the content of the stream record it comes from: the same record again has the same id (law 12).
@@ -93,6 +143,20 @@ impl OutcomeId {
     }
 }
 
+impl OutcomeId {
+    /// Reads the text that [`Display`](fmt::Display) writes; nothing if it is another one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<OutcomeId> {
+        let digit = |at: usize| char::from(*text.as_bytes().get(at)?).to_digit(16);
+        let mut id = [0; 16];
+        for (at, byte) in id.iter_mut().enumerate() {
+            *byte = u8::try_from(digit(2 * at)? << 4 | digit(2 * at + 1)?).ok()?;
+        }
+        let id = OutcomeId(id);
+        (id.to_string() == text).then_some(id)
+    }
+}
+
 impl fmt::Display for OutcomeId {
     /// Thirty-two lower-case hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,8 +167,8 @@ impl fmt::Display for OutcomeId {
     }
 }
 
-/// One side's value as of the stream record's time. It is only looked up when asked for, and the operator takes note of
-/// that: a record whose judgement never asked for a side is not changed by what is registered there later (law 18).
+/// One side's value as of the stream record's time. It is only looked up when it is asked for. The operator notes that: a
+/// registration can change the judgement of a record that was let go only on a side that was asked.
 pub struct Lookup<'a, V> {
     place: Place<'a, V>,
     asked: Cell<bool>,
@@ -143,15 +207,20 @@ impl<'a, V: TableValue> Lookup<'a, V> {
     }
 }
 
-/// The domain's part of a join: reading its records, and judging them.
+/// The domain's part of a join: how to read its records, judge them, and write its output.
 pub trait JoinRules: Send {
-    /// What they need of a stream record. Kept in state while it is held: a change of its fields needs a reset.
-    type Item: Serialize + DeserializeOwned + Send;
-    /// A value of the co-partitioned table. Keep only what judgements use: registrations with equal values count as
-    /// changing nothing.
+    /// What a stream record says, beside its time and keys: a change of its fields needs a reset.
+    type Item: PartialEq + Serialize + DeserializeOwned + Send;
+    /// A value of the co-partitioned table. Keep only what judgements use: a registration with an equal value changes nothing.
     type Table: TableValue;
     /// A value of the broadcast table; as [`Table`](JoinRules::Table).
     type Broadcast: TableValue;
+    /// What is in force for an id, as far as it follows from the registrations. Outcomes are kept in state and compared: an event goes out if
+    /// the new one is not equal.
+    type Outcome: PartialEq + Serialize + DeserializeOwned + Send;
+    /// How near a record is to an outcome, such as its speed: of two records of one key that were let go, the one with the greater
+    /// measure is kept.
+    type Measure: Copy + Ord + Serialize + DeserializeOwned + Send;
 
     /// Decodes and checks a stream record.
     ///
@@ -171,8 +240,17 @@ pub trait JoinRules: Send {
     /// What is wrong with it.
     fn read_broadcast(&mut self, record: &RecordRef<'_>) -> Result<Registration<Self::Broadcast>, BadRecord>;
 
-    /// Who the result of `item` is. Records with equal ids must have equal times: a record is compared only with
-    /// those of its own time.
+    /// Decodes a record of the output that an earlier run wrote. Only called for a topology with
+    /// [`reads_earlier_output`](crate::topology::Topology::reads_earlier_output).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn read_earlier(&mut self, record: &RecordRef<'_>) -> Result<EarlierEvent<Self::Outcome>, BadRecord> {
+        let message = format!("these rules do not read {}", record.coordinates());
+        Err(BadRecord::new(Reason::Undecodable, message))
+    }
+
+    /// The id of `item`. Records with equal ids must have equal times: a record is compared only with those of its own time.
     fn outcome_id(&self, item: &JoinItem<Self::Item>) -> OutcomeId;
 
     /// Judges a stream record by its arguments alone.
@@ -181,9 +259,38 @@ pub trait JoinRules: Send {
         item: &JoinItem<Self::Item>,
         broadcast: &Lookup<'_, Self::Broadcast>,
         table: &Lookup<'_, Self::Table>,
-    ) -> Verdict;
+    ) -> Verdict<Self::Outcome>;
 
-    /// What a record lacked that was held for too long, for the message of its dead letter.
+    /// The key and the value of an event's record. It is sent with the item's time (law 1).
+    fn encode(&self, item: &JoinItem<Self::Item>, event: &OutcomeEvent<'_, Self::Outcome>) -> (Key, Vec<u8>);
+
+    /// The measure of a record that is let go.
+    fn measure(&self, item: &JoinItem<Self::Item>) -> Self::Measure;
+
+    /// True if a record that was let go could have an outcome under `value`: one of a time from `valid_from` to the latest, and of a
+    /// measure up to the greatest. If in doubt it could: the registration is then reported as an exception (law 18).
+    fn broadcast_could_catch(
+        &self,
+        value: &Self::Broadcast,
+        valid_from: EventTime,
+        let_go: &LetGo<Self::Measure>,
+    ) -> bool {
+        let _ = (value, valid_from, let_go);
+        true
+    }
+
+    /// The same for a value of the co-partitioned table.
+    fn table_could_catch(
+        &self,
+        value: &Self::Table,
+        valid_from: EventTime,
+        let_go: &LetGo<Self::Measure>,
+    ) -> bool {
+        let _ = (value, valid_from, let_go);
+        true
+    }
+
+    /// A name for what a record lacked that was held for too long, for the message of its dead letter.
     fn name_missing(&self, side: Side, key: &[u8]) -> String {
         let table = match side {
             Side::Broadcast => "the broadcast table",
@@ -203,6 +310,17 @@ mod tests {
         assert_eq!(OutcomeId::of(&[b"ab", b"c"]).to_string(), "f2939f903016e5bb29b1e4a61cdbd376");
         assert_ne!(OutcomeId::of(&[b"a", b"bc"]), OutcomeId::of(&[b"ab", b"c"]));
         assert_ne!(OutcomeId::of(&[b"a", b""]), OutcomeId::of(&[b"a"]));
+    }
+
+    #[test]
+    fn an_id_is_read_back_from_its_own_text_only() {
+        let text = "f2939f903016e5bb29b1e4a61cdbd376";
+        assert_eq!(OutcomeId::parse(text), Some(OutcomeId::of(&[b"ab", b"c"])));
+        for other in
+            ["", &text[1..], &format!("{text}0"), &text.to_uppercase(), "é2939f903016e5bb29b1e4a61cdbd37"]
+        {
+            assert_eq!(OutcomeId::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -26,20 +26,20 @@ pub(super) struct VersionMap<V> {
 
 /// The versions of one key: never none.
 enum Versions<V> {
-    One(EventTime, Entry<Option<V>>),
+    One(EventTime, Entry<V>),
     /// Two or more.
-    Many(BTreeMap<Reverse<EventTime>, Entry<Option<V>>>),
+    Many(BTreeMap<Reverse<EventTime>, Entry<V>>),
 }
 
 impl<V> VersionMap<V> {
     /// The version with the greatest time that is not after `time`.
-    pub(super) fn in_force(&self, key: &[u8], time: EventTime) -> Option<(EventTime, Option<&V>)> {
+    pub(super) fn in_force(&self, key: &[u8], time: EventTime) -> Option<(EventTime, &V)> {
         let (from, entry) = match self.keys.get(key)? {
             Versions::One(from, entry) if *from <= time => (*from, entry),
             Versions::One(..) => return None,
             Versions::Many(all) => all.range(Reverse(time)..).next().map(|(from, entry)| (from.0, entry))?,
         };
-        Some((from, entry.value().as_ref()))
+        Some((from, entry.value()))
     }
 
     /// The time of the first version after `time`.
@@ -69,14 +69,14 @@ impl<V> Default for VersionMap<V> {
 }
 
 impl<V> Versions<V> {
-    fn get(&self, time: EventTime) -> Option<&Entry<Option<V>>> {
+    fn get(&self, time: EventTime) -> Option<&Entry<V>> {
         match self {
             Versions::One(from, entry) => (*from == time).then_some(entry),
             Versions::Many(all) => all.get(&Reverse(time)),
         }
     }
 
-    fn get_mut(&mut self, time: EventTime) -> Option<&mut Entry<Option<V>>> {
+    fn get_mut(&mut self, time: EventTime) -> Option<&mut Entry<V>> {
         match self {
             Versions::One(from, entry) => (*from == time).then_some(entry),
             Versions::Many(all) => all.get_mut(&Reverse(time)),
@@ -84,7 +84,7 @@ impl<V> Versions<V> {
     }
 
     /// Sets one; the one it replaces.
-    fn set(&mut self, time: EventTime, entry: Entry<Option<V>>) -> Option<Entry<Option<V>>> {
+    fn set(&mut self, time: EventTime, entry: Entry<V>) -> Option<Entry<V>> {
         if let Some(known) = self.get_mut(time) {
             return Some(std::mem::replace(known, entry));
         }
@@ -95,7 +95,7 @@ impl<V> Versions<V> {
     }
 
     /// Takes one away. The last one leaves an empty map behind, which must not stay.
-    fn unset(&mut self, time: EventTime) -> Option<Entry<Option<V>>> {
+    fn unset(&mut self, time: EventTime) -> Option<Entry<V>> {
         let mut all = self.take_all();
         let gone = all.remove(&Reverse(time));
         let only = if all.len() == 1 { all.pop_first() } else { None };
@@ -106,7 +106,7 @@ impl<V> Versions<V> {
         gone
     }
 
-    fn take_all(&mut self) -> BTreeMap<Reverse<EventTime>, Entry<Option<V>>> {
+    fn take_all(&mut self) -> BTreeMap<Reverse<EventTime>, Entry<V>> {
         match std::mem::replace(self, Versions::Many(BTreeMap::new())) {
             Versions::One(from, entry) => BTreeMap::from([(Reverse(from), entry)]),
             Versions::Many(all) => all,
@@ -118,16 +118,16 @@ impl<V> Versions<V> {
     }
 }
 
-impl<V: Send> EntryMap<VersionKey, Option<V>> for VersionMap<V> {
-    fn entry(&self, (key, Reverse(time)): &VersionKey) -> Option<&Entry<Option<V>>> {
+impl<V: Send> EntryMap<VersionKey, V> for VersionMap<V> {
+    fn entry(&self, (key, Reverse(time)): &VersionKey) -> Option<&Entry<V>> {
         self.keys.get(key)?.get(*time)
     }
 
-    fn entry_mut(&mut self, (key, Reverse(time)): &VersionKey) -> Option<&mut Entry<Option<V>>> {
+    fn entry_mut(&mut self, (key, Reverse(time)): &VersionKey) -> Option<&mut Entry<V>> {
         self.keys.get_mut(key)?.get_mut(*time)
     }
 
-    fn set(&mut self, (key, Reverse(time)): VersionKey, entry: Entry<Option<V>>) -> Option<Entry<Option<V>>> {
+    fn set(&mut self, (key, Reverse(time)): VersionKey, entry: Entry<V>) -> Option<Entry<V>> {
         let old = match self.keys.entry(key) {
             Place::Occupied(mut versions) => versions.get_mut().set(time, entry),
             Place::Vacant(place) => {
@@ -139,7 +139,7 @@ impl<V: Send> EntryMap<VersionKey, Option<V>> for VersionMap<V> {
         old
     }
 
-    fn unset(&mut self, (key, Reverse(time)): &VersionKey) -> Option<Entry<Option<V>>> {
+    fn unset(&mut self, (key, Reverse(time)): &VersionKey) -> Option<Entry<V>> {
         let versions = self.keys.get_mut(key)?;
         let gone = versions.unset(*time);
         if versions.is_empty() {
@@ -149,7 +149,7 @@ impl<V: Send> EntryMap<VersionKey, Option<V>> for VersionMap<V> {
         gone
     }
 
-    fn each<'m>(&'m self, visit: Visit<'_, 'm, VersionKey, Option<V>>) {
+    fn each<'m>(&'m self, visit: Visit<'_, 'm, VersionKey, V>) {
         for (key, versions) in &self.keys {
             match versions {
                 Versions::One(from, entry) => visit(entry, &|| (key.clone(), Reverse(*from))),
@@ -160,7 +160,7 @@ impl<V: Send> EntryMap<VersionKey, Option<V>> for VersionMap<V> {
         }
     }
 
-    fn keep(&mut self, wanted: Wanted<'_, VersionKey, Option<V>>) {
+    fn keep(&mut self, wanted: Wanted<'_, VersionKey, V>) {
         let mut goes = Vec::new();
         self.each(&mut |entry, key| {
             if !wanted(entry, key) {
@@ -194,7 +194,7 @@ mod tests {
         fn a_version_map_is_a_map(
             steps in prop::collection::vec((0_u8..3, 0_i64..6, prop::option::of(any::<u8>())), 0..60),
         ) {
-            let mut store = MapStore::<VersionKey, Option<u8>, VersionMap<u8>>::new("s");
+            let mut store = MapStore::<VersionKey, Option<u8>, VersionMap<Option<u8>>>::new("s");
             let mut oracle = KeyValueStore::<VersionKey, Option<u8>>::new("s");
             for (key, time, value) in steps {
                 match value {
@@ -216,7 +216,7 @@ mod tests {
                 for (key, time) in (0..3).flat_map(|key| (-1..7).map(move |time| (key, time))) {
                     prop_assert_eq!(store.get(&place(key, time)), oracle.get(&place(key, time)));
                     let in_force = of(key).find(|((_, from), _)| from.0.0 <= time);
-                    let in_force = in_force.map(|((_, from), value)| (from.0, value.as_ref()));
+                    let in_force = in_force.map(|((_, from), value)| (from.0, value));
                     prop_assert_eq!(store.map().in_force(&[key], EventTime(time)), in_force);
                     let after = of(key).filter(|((_, from), _)| from.0.0 > time).last();
                     let after = after.map(|((_, from), _)| from.0);

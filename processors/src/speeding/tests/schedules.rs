@@ -42,6 +42,32 @@ fn the_margin_is_taken_off_and_rounded_down() {
 }
 
 #[test]
+fn the_most_that_remains_of_any_speed_up_to_one() {
+    let margin = Margin { below_kmh: 100, minus_kmh: 5, percent: 50 };
+    for measured in 0..300 {
+        let most = (0..=measured).map(|speed| margin.retained_kmh(speed)).max();
+        assert_eq!(Some(margin.most_retained_kmh(measured)), most, "{measured}");
+    }
+    let always = Margin { below_kmh: 0, ..margin };
+    assert_eq!(always.most_retained_kmh(100), 50);
+}
+
+#[test]
+fn periods_between_two_times_include_both() {
+    let schedule = Schedule::france();
+    let begins: Vec<i64> = schedule.periods.iter().map(|period| period.valid_from.0).collect();
+    let between = |from, to| {
+        let found = schedule.between(EventTime(from), EventTime(to));
+        found.map(|period| period.valid_from.0).collect::<Vec<_>>()
+    };
+    assert!(begins.len() > 2);
+    assert_eq!(between(begins[1] - 1, begins[1] - 1), begins[..1]);
+    assert_eq!(between(begins[1] - 1, begins[1]), begins[..2]);
+    assert_eq!(between(begins[1], begins[2] - 1), begins[1..2]);
+    assert_eq!(between(0, i64::MAX), begins);
+}
+
+#[test]
 fn only_what_is_over_the_limit_is_an_offence() {
     let period = period("2026-11-01T00:00:00Z");
     assert_eq!(judged(&period, Fixed, 34, 30), None);

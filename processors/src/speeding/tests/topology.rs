@@ -17,7 +17,7 @@ const DAY: i64 = 24 * 60 * 60 * 1_000;
 /// 1 June 2026, 12:00 UTC.
 const NOON: i64 = 1_780_315_200_000;
 
-fn driver(partitions: u32) -> TestDriver {
+pub(super) fn driver(partitions: u32) -> TestDriver {
     TestDriver::new(speeding_topology(APP, SpeedingOptions::default()), partitions).unwrap()
 }
 
@@ -49,7 +49,7 @@ fn reading(measured_at: i64, speed_kmh: i32) -> Reading {
 }
 
 /// Knows the one schema infractions are written under.
-struct Infractions;
+pub(super) struct Infractions;
 
 impl SchemaRegistry for Infractions {
     fn register(&self, _subject: &str, _schema: &str) -> tidegate_runtime::Result<SchemaId> {
@@ -126,6 +126,12 @@ fn a_reading_over_the_limit_becomes_an_infraction_of_its_owner() {
     assert_eq!((driver.total("judged"), driver.total("under-limit")), (2, 1));
 }
 
+/// Lets the tasks do all that is left, and goes on from there.
+fn settle(driver: &mut TestDriver) {
+    driver.end_input().unwrap();
+    driver.restart().unwrap();
+}
+
 #[test]
 fn a_mobile_radar_grants_its_own_margin_and_another_place_changes_nothing() {
     let mut driver = driver(1);
@@ -140,10 +146,15 @@ fn a_mobile_radar_grants_its_own_margin_and_another_place_changes_nothing() {
         ..radar(RadarEventKind::Changed, RadarKind::Mobile, 110, NOON)
     };
     pipe(&mut driver, &moved);
-    assert_eq!(driver.total("late"), 0);
+    settle(&mut driver);
+    assert_eq!((driver.total("late"), infractions(&mut driver)), (0, vec![]));
     pipe(&mut driver, &radar(RadarEventKind::Changed, RadarKind::Fixed, 110, NOON));
-    let touched = [format!("{}; 1", found[0].infraction_id)];
-    assert_eq!(headers(&mut driver, "speeding-late", &["affected", "affected-count"]), touched);
+    settle(&mut driver);
+    let found = infractions(&mut driver);
+    let revised = (found[0].retained_speed_kmh, found[0].revision, found[0].state, &*found[0].reason);
+    assert_eq!(revised, (117, 2, InfractionState::Revised, "radar"));
+    // The 123 km/h that were let go at first are over the limit of a fixed radar.
+    assert_eq!(headers(&mut driver, "speeding-late", &["kind"]), ["let-go"]);
 }
 
 #[test]
@@ -153,14 +164,62 @@ fn an_unknown_radar_and_an_unknown_vehicle_are_waited_for_over_a_restart() {
     pipe(&mut driver, &reading(NOON + 1, 30));
     driver.restart().unwrap();
     pipe(&mut driver, &installed(30, NOON - DAY));
+    settle(&mut driver);
     assert_eq!((driver.total("held"), driver.total("released"), driver.total("under-limit")), (2, 1, 1));
-    driver.restart().unwrap();
     pipe(&mut driver, &reading(NOON, 60));
     pipe(&mut driver, &vehicle(VehicleEventKind::Registered, "ann", NOON - DAY));
+    settle(&mut driver);
     pipe(&mut driver, &reading(NOON, 60));
     let found = infractions(&mut driver);
-    assert_eq!((found.len(), &*found[0].owner_id), (1, "ann"));
+    assert_eq!((found.len(), &*found[0].owner_id, &*found[0].reason), (1, "ann", "vehicle"));
     assert_eq!((driver.total("duplicates"), driver.total("late")), (2, 0));
+}
+
+#[test]
+fn an_infraction_is_revised_voided_and_issued_again() {
+    let mut driver = driver(1);
+    pipe(&mut driver, &installed(30, NOON - DAY));
+    pipe(&mut driver, &vehicle(VehicleEventKind::Registered, "ann", NOON - DAY));
+    pipe(&mut driver, &reading(NOON, 60));
+    settle(&mut driver);
+    for (kind, owner, valid_from) in [
+        (VehicleEventKind::Transferred, "bob", NOON - 5),
+        (VehicleEventKind::Deregistered, "bob", NOON - 4),
+        (VehicleEventKind::Registered, "cid", NOON),
+    ] {
+        pipe(&mut driver, &vehicle(kind, owner, valid_from));
+        settle(&mut driver);
+    }
+    pipe(&mut driver, &installed(31, NOON));
+    settle(&mut driver);
+    let found = infractions(&mut driver);
+    let lines: Vec<String> = found
+        .iter()
+        .map(|event| {
+            let Infraction { revision, state, owner_id, reason, speed_limit_kmh, .. } = event;
+            format!("{revision} {state:?} {owner_id} {speed_limit_kmh} {reason}")
+        })
+        .collect();
+    let expected = [
+        "1 Issued ann 30 reading",
+        "2 Revised bob 30 vehicle",
+        "3 Voided bob 30 vehicle",
+        "4 Issued cid 30 vehicle",
+        "5 Revised cid 31 radar",
+    ];
+    assert_eq!(lines, expected);
+    assert!(found.iter().all(|event| event.infraction_id == found[0].infraction_id));
+    let count = |name| driver.total(name);
+    assert_eq!((count("judged"), count("revised"), count("voided"), count("reissued")), (1, 2, 1, 1));
+}
+
+#[test]
+fn one_id_with_two_contents_is_a_bad_record() {
+    let mut driver = driver(1);
+    pipe(&mut driver, &reading(NOON, 60));
+    pipe(&mut driver, &reading(NOON, 61));
+    let dead = "id-reused; readings[0]@1; readings[0]@0 has the same id and says something else";
+    assert_eq!(headers(&mut driver, "speeding-dead-letters", &["reason", "origin", "message"]), [dead]);
 }
 
 #[test]
@@ -231,10 +290,10 @@ fn what_cannot_be_right_is_refused_with_its_reason() {
 fn the_topology_says_what_it_is() {
     let topology = speeding_topology(APP, SpeedingOptions { hold_for_ms: 5, ..SpeedingOptions::default() });
     let digest = Schedule::france().digest();
+    let stores = STORES.join(", ");
     let expected = format!(
         "topology speeding\n  source     radars (broadcast table) -> speeding\n  source     vehicles (table) -> speeding\n  \
-        source     readings (stream) -> speeding\n  processor  speeding (stores: broadcast-versions, broadcast-judged, \
-        table-versions, table-judged, held, outcomes)\n  sink       infractions <- speeding\n  \
+        source     readings (stream) -> speeding\n  processor  speeding (stores: {stores})\n  sink       infractions <- speeding\n  \
         own topic  speeding-changelog\n  own topic  speeding-dead-letters\n  own topic  speeding-late\n  \
         own topic  speeding-duplicates\n  parameter  hold-for = 5ms\n  parameter  schedule = {digest}\n"
     );

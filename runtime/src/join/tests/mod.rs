@@ -1,82 +1,111 @@
-//! The join driven without a log: payments, the merchants' limits (broadcast) and the cards' owners (table).
+//! The join driven without a log: readings, the limits of radars (broadcast) and the owners of vehicles (table).
 //!
-//! `scenarios` are one story per guarantee, with the numbers written out. `properties` run the join against `oracle`, which
-//! keeps everything for ever and knows no index, no pruning and no state store.
+//! `task` hosts the operator as a worker does: in steps that read the tables first, with commits, kills and resets. `cases` are the named
+//! cases of laws 12, 18 and 19. `worlds` plays random interleavings against `oracle`, which sees all input before it decides anything and shares no
+//! code with the operator. `stories` has one test per guarantee that these do not reach, with the numbers written out.
 
+mod cases;
 mod oracle;
-mod properties;
-mod scenarios;
+mod stories;
+mod task;
+mod worlds;
+
+use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::Key;
 use crate::error::{BadRecord, Reason};
-use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
-use crate::processor::{Context, Counters, Processor, Routes};
-use crate::store::{Entries, SHARDS, shard_of};
-use crate::time::{EventTime, StreamTime};
+use crate::log::RecordRef;
+use crate::time::EventTime;
 
 pub(super) const DAY: i64 = 24 * 60 * 60 * 1_000;
 
-/// A payment.
+/// Inputs are known by number: the readings, two partitions of radars, one of vehicles.
+pub(super) const READINGS: usize = 0;
+pub(super) const TABLES: [usize; 3] = [1, 2, 3];
+
+/// A reading. Times are days.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Reading {
+    pub(super) radar: char,
+    pub(super) plate: char,
+    pub(super) time: i64,
+    pub(super) sequence: u8,
+    pub(super) speed: i64,
+}
+
+impl Reading {
+    pub(super) fn id(&self) -> OutcomeId {
+        let text = format!("{} {} {} {}", self.radar, self.plate, self.time, self.sequence);
+        OutcomeId::of(&[text.as_bytes()])
+    }
+}
+
+/// From `from` on, the radar `key` has a limit, or the vehicle `key` an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Registered {
+    pub(super) key: char,
+    pub(super) from: i64,
+    pub(super) value: Option<i64>,
+}
+
+/// What a speeder gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Payment {
-    pub card: u8,
-    pub merchant: u8,
-    pub time: i64,
-    pub amount: i64,
-    pub number: u8,
+pub(super) struct Fined {
+    pub(super) owner: i64,
+    pub(super) speed: i64,
+    pub(super) limit: i64,
+    pub(super) fine: i64,
 }
 
-/// One record of one of the inputs.
-#[derive(Clone, Debug)]
-pub(super) enum Input {
-    Merchant { key: u8, from: i64, limit: Option<i64> },
-    Card { key: u8, from: i64, owner: Option<u8> },
-    Payment(Payment),
+/// A record of the output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) reading: Reading,
+    pub(super) state: OutcomeState,
+    pub(super) revision: u32,
+    pub(super) reason: OutcomeReason,
+    pub(super) fined: Fined,
 }
 
-/// An amount the rules refuse once they know the limit.
-pub(super) const REFUSED: i64 = 13;
+pub(super) struct Fines;
 
-struct Payments;
-
-fn text(record: &RecordRef<'_>) -> String {
-    String::from_utf8(record.value().unwrap().to_vec()).unwrap()
+thread_local! {
+    /// How often this thread has judged a reading.
+    pub(super) static JUDGED: Cell<u64> = const { Cell::new(0) };
 }
 
-fn registration<V: serde::de::DeserializeOwned>(
-    record: &RecordRef<'_>,
-) -> Result<Registration<V>, BadRecord> {
+fn value<'r, T: Deserialize<'r>>(record: &RecordRef<'r>) -> Result<T, BadRecord> {
     let bad = |error: serde_json::Error| BadRecord::new(Reason::Undecodable, error.to_string());
-    let (from, value) = serde_json::from_str(&text(record)).map_err(bad)?;
-    Ok(Registration { key: record.key().unwrap().into(), valid_from: EventTime(from), value })
+    serde_json::from_slice(record.value().unwrap_or_default()).map_err(bad)
 }
 
-pub(super) fn id_of(payment: &Payment) -> OutcomeId {
-    OutcomeId::of(&[&[payment.card, payment.merchant, payment.number], &payment.time.to_be_bytes()])
+fn registration(record: &RecordRef<'_>) -> Result<Registration<i64>, BadRecord> {
+    let (days, value): (i64, Option<i64>) = value(record)?;
+    Ok(Registration { key: record.key().unwrap().into(), valid_from: EventTime(days * DAY), value })
 }
 
-/// The result's value, for the join and the oracle alike.
-pub(super) fn result(payment: &Payment, limit: i64, owner: u8) -> String {
-    format!("{} by {} of {owner}, over {limit}: {}", payment.amount, payment.card, id_of(payment))
+pub(super) fn bytes_of(key: char) -> [u8; 1] {
+    [u8::try_from(key).unwrap()]
 }
 
-impl JoinRules for Payments {
-    type Item = Payment;
-    type Table = u8;
+impl JoinRules for Fines {
+    type Item = Reading;
+    type Table = i64;
     type Broadcast = i64;
+    type Outcome = Fined;
+    type Measure = i64;
 
-    fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<Payment>, BadRecord> {
-        let item: Payment = serde_json::from_str(&text(record))
-            .map_err(|error| BadRecord::new(Reason::Undecodable, error.to_string()))?;
+    fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<Reading>, BadRecord> {
+        let item: Reading = value(record)?;
         let (broadcast_key, table_key) =
-            (Key::from([item.merchant].as_slice()), Key::from([item.card].as_slice()));
-        Ok(JoinItem { time: EventTime(item.time), broadcast_key, table_key, item })
+            (Key::from(bytes_of(item.radar).as_slice()), Key::from(bytes_of(item.plate).as_slice()));
+        Ok(JoinItem { time: EventTime(item.time * DAY), broadcast_key, table_key, item })
     }
 
-    fn read_table(&mut self, record: &RecordRef<'_>) -> Result<Registration<u8>, BadRecord> {
+    fn read_table(&mut self, record: &RecordRef<'_>) -> Result<Registration<i64>, BadRecord> {
         registration(record)
     }
 
@@ -84,158 +113,48 @@ impl JoinRules for Payments {
         registration(record)
     }
 
-    fn outcome_id(&self, item: &JoinItem<Payment>) -> OutcomeId {
-        id_of(&item.item)
+    fn read_earlier(&mut self, record: &RecordRef<'_>) -> Result<EarlierEvent<Fined>, BadRecord> {
+        let told: Told = value(record)?;
+        let time = EventTime(told.reading.time * DAY);
+        Ok(EarlierEvent { time, id: told.reading.id(), outcome: told.fined, state: told.state })
+    }
+
+    fn outcome_id(&self, item: &JoinItem<Reading>) -> OutcomeId {
+        item.item.id()
     }
 
     fn judge(
         &self,
-        item: &JoinItem<Payment>,
-        broadcast: &Lookup<'_, i64>,
-        table: &Lookup<'_, u8>,
-    ) -> Verdict {
-        let payment = &item.item;
-        let Some(limit) = broadcast.get() else { return Verdict::Missing(Side::Broadcast) };
-        if payment.amount == REFUSED {
-            return Verdict::Bad(BadRecord::new(Reason::Rule, "refused"));
+        item: &JoinItem<Reading>,
+        limit: &Lookup<'_, i64>,
+        owner: &Lookup<'_, i64>,
+    ) -> Verdict<Fined> {
+        JUDGED.set(JUDGED.get() + 1);
+        let speed = item.item.speed;
+        let Some(&limit) = limit.get() else { return Verdict::Missing(Side::Broadcast) };
+        if speed <= limit {
+            return Verdict::Ignore("under-limit");
         }
-        if payment.amount <= *limit {
-            return Verdict::Ignore("small");
-        }
-        let Some(owner) = table.get() else { return Verdict::Missing(Side::Table) };
-        Verdict::Emit { key: item.table_key.clone(), value: result(payment, *limit, *owner).into_bytes() }
+        let Some(&owner) = owner.get() else { return Verdict::Missing(Side::Table) };
+        Verdict::Emit(Fined { owner, speed, limit, fine: if speed - limit >= 20 { 135 } else { 68 } })
     }
-}
 
-#[derive(Default)]
-struct Kept(Vec<(Vec<u8>, Option<Vec<u8>>)>);
-
-impl Entries for Kept {
-    fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.0.push((key.to_vec(), Some(value.to_vec())));
-    }
-    fn delete(&mut self, key: &[u8]) {
-        self.0.push((key.to_vec(), None));
-    }
-}
-
-/// What a changelog holds: per store, deltas, and per shard the newest snapshot with the number of deltas it replaces.
-#[derive(Default)]
-struct StoreLog {
-    deltas: Vec<Kept>,
-    snapshots: Vec<Option<(usize, Kept)>>,
-}
-
-/// A task's worth of everything around the join.
-pub(super) struct Driver {
-    options: JoinOptions,
-    running: AsOfJoin<Payments>,
-    routes: Routes,
-    clock: StreamTime,
-    pub counters: Counters,
-    outgoing: Outgoing,
-    offsets: [i64; 3],
-    changelog: Vec<StoreLog>,
-}
-
-impl Driver {
-    pub(super) fn new(hold_for_ms: i64) -> Driver {
-        let options = JoinOptions { hold_for_ms, ..JoinOptions::default() };
-        let running = AsOfJoin::new(Payments, options);
-        let routes = Routes {
-            partition: 0,
-            sinks: vec![("results".into(), 1)],
-            dead_letters: "dead".into(),
-            late: "late".into(),
-            duplicates: "duplicates".into(),
+    fn encode(&self, item: &JoinItem<Reading>, event: &OutcomeEvent<'_, Fined>) -> (Key, Vec<u8>) {
+        let told = Told {
+            reading: item.item.clone(),
+            state: event.state,
+            revision: event.revision,
+            reason: event.reason,
+            fined: event.outcome.clone(),
         };
-        let changelog = STORES.map(|_| StoreLog::default()).into();
-        let (clock, counters, outgoing) = Default::default();
-        Driver { options, running, routes, clock, counters, outgoing, offsets: [0; 3], changelog }
+        (item.table_key.clone(), serde_json::to_vec(&told).unwrap())
     }
 
-    pub(super) fn feed(&mut self, input: &Input) {
-        let (source, topic, key, time, value) = match input {
-            Input::Merchant { key, from, limit } => (0, "merchants", key, from, json(&(from, limit))),
-            Input::Card { key, from, owner } => (1, "cards", key, from, json(&(from, owner))),
-            Input::Payment(payment) => (2, "payments", &payment.card, &payment.time, json(payment)),
-        };
-        self.feed_raw(source, topic, *key, *time, value.as_bytes());
+    fn measure(&self, item: &JoinItem<Reading>) -> i64 {
+        item.item.speed
     }
 
-    pub(super) fn feed_raw(&mut self, source: usize, topic: &str, key: u8, time: i64, value: &[u8]) {
-        let mut records = Records::default();
-        records.push(EventTime(time), Some(&[key]), Some(value), &[]);
-        let offset = Offset(self.offsets[source]);
-        self.offsets[source] += 1;
-        let chunk = Chunk::contiguous(TopicPartition::new(topic, 0), offset, offset, records, offset.next());
-        let mut context = Context::new(&self.routes, &mut self.clock, &mut self.counters, &mut self.outgoing);
-        if let Err(bad) = self.running.process(source, &chunk.record(0), &mut context) {
-            context.dead_letter(&(&chunk.record(0)).into(), &bad);
-        }
+    fn broadcast_could_catch(&self, limit: &i64, _valid_from: EventTime, let_go: &LetGo<i64>) -> bool {
+        *limit < let_go.greatest
     }
-
-    /// Idle time passes.
-    pub(super) fn idle_until(&mut self, time: i64) {
-        self.clock.observe(EventTime(time));
-        let mut context = Context::new(&self.routes, &mut self.clock, &mut self.counters, &mut self.outgoing);
-        self.running.time_moved(&mut context);
-    }
-
-    pub(super) fn held(&self) -> Vec<i64> {
-        self.running.held().iter().map(|held| held.item.time.0).collect()
-    }
-
-    /// Writes what changed, and one shard's snapshot.
-    pub(super) fn commit(&mut self) {
-        for (store, log) in self.running.stores().into_iter().zip(&mut self.changelog) {
-            let mut delta = Kept::default();
-            store.drain_changes(&mut delta);
-            log.deltas.push(delta);
-            let shard = log.deltas.len() as u32 % SHARDS;
-            let mut snapshot = Kept::default();
-            store.snapshot(shard, &mut snapshot);
-            log.snapshots.resize_with(SHARDS as usize, || None);
-            log.snapshots[shard as usize] = Some((log.deltas.len(), snapshot));
-        }
-    }
-
-    /// Drops the state and brings it back: per shard the newest snapshot, then the deltas after it.
-    pub(super) fn restart(&mut self) {
-        self.commit();
-        self.running = AsOfJoin::new(Payments, self.options);
-        for (store, log) in self.running.stores().into_iter().zip(&self.changelog) {
-            for shard in 0..SHARDS {
-                let (replaced, snapshot) = match &log.snapshots[shard as usize] {
-                    Some((replaced, snapshot)) => (*replaced, snapshot.0.as_slice()),
-                    None => (0, [].as_slice()),
-                };
-                store.clear(shard);
-                let later = log.deltas[replaced..].iter().flat_map(|delta| &delta.0);
-                for (key, value) in snapshot.iter().chain(later.filter(|(key, _)| shard_of(key) == shard)) {
-                    store.load(key, value.as_deref()).unwrap();
-                }
-            }
-        }
-    }
-
-    /// What stands in a topic, a line per record: the value of a result, else the origin and what was said of it.
-    pub(super) fn lines(&self, topic: &str) -> Vec<String> {
-        let batches = self.outgoing.batches().filter(|(to, _)| *to.topic == *topic);
-        let line = |records: &Records, index: usize| match topic {
-            "results" => String::from_utf8(records.value(index).unwrap().to_vec()).unwrap(),
-            _ => {
-                let said =
-                    records.headers(index).map(|(_, value)| String::from_utf8(value.to_vec()).unwrap());
-                said.collect::<Vec<_>>().join("; ")
-            }
-        };
-        batches
-            .flat_map(|(_, records)| (0..records.len()).map(|index| line(records, index)).collect::<Vec<_>>())
-            .collect()
-    }
-}
-
-fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap()
 }

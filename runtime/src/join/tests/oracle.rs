@@ -1,186 +1,149 @@
-//! The same promises, slowly: every registration and every decision is kept for ever and searched from end to end.
+//! The same laws, slowly: sees all input before it decides anything, and knows no index, no pruning, no parts and no state.
 
-use super::{DAY, Input, Payment, REFUSED, id_of, result};
-use crate::join::{OutcomeId, Side};
-use crate::time::EventTime;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-struct Registered {
-    side: Side,
-    key: u8,
-    from: i64,
-    value: Option<i64>,
+use super::task::{Inputs, Output, Task};
+use super::worlds::{World, Written};
+use super::{Fined, READINGS, Reading, TABLES};
+use crate::join::OutcomeId;
+
+/// A registration: its input and offset.
+type Place = (usize, usize);
+
+enum Verdict {
+    Under,
+    Unknown,
+    Fined(Fined),
 }
 
-struct Waiting {
-    missing: Side,
-    offset: usize,
-    payment: Payment,
+fn verdict(speed: i64, limit: Option<i64>, owner: Option<i64>) -> Verdict {
+    match (limit, owner) {
+        (Some(limit), _) if speed <= limit => Verdict::Under,
+        (Some(limit), Some(owner)) => {
+            let fine = if speed >= limit + 20 { 135 } else { 68 };
+            Verdict::Fined(Fined { owner, speed, limit, fine })
+        }
+        _ => Verdict::Unknown,
+    }
 }
 
-enum Judged {
-    Result(String),
-    Refused,
-    Small,
-    Missing(Side),
+/// The registration that decides as of a reading's time, of the radar or of the vehicle: among those before `ends`, the latest valid one, of equal
+/// ones the greatest (partition, offset).
+fn deciding(inputs: &Inputs, ends: [usize; 3], reading: &Reading, of_radar: bool) -> Option<Place> {
+    let key = if of_radar { reading.radar } else { reading.plate };
+    let tables = TABLES.iter().filter(|table| (**table != TABLES[2]) == of_radar);
+    let all = tables.flat_map(|table| {
+        inputs.tables[table - 1][..ends[table - 1]]
+            .iter()
+            .enumerate()
+            .map(|(offset, made)| (*table, offset, made))
+    });
+    let begun = all.filter(|(_, _, made)| made.key == key && made.from <= reading.time);
+    begun
+        .max_by_key(|(table, offset, made)| (made.from, *table, *offset))
+        .map(|(table, offset, _)| (table, offset))
 }
 
-#[derive(Default)]
-pub(super) struct Oracle {
-    hold_for: i64,
-    now: Option<i64>,
-    offsets: [usize; 3],
-    registered: Vec<Registered>,
-    waiting: Vec<Waiting>,
-    /// Side, key and time of everything that was decided by them.
-    decided: Vec<(Side, u8, i64)>,
-    emitted: Vec<Payment>,
-    known: Vec<(i64, OutcomeId)>,
-    pub results: Vec<String>,
-    pub dead: Vec<String>,
-    pub late: Vec<String>,
-    pub duplicates: Vec<String>,
-    pub small: u64,
+fn value(inputs: &Inputs, place: Option<Place>) -> Option<i64> {
+    place.and_then(|(table, offset)| inputs.tables[table - 1][offset].value)
 }
 
-fn key_of(payment: &Payment, side: Side) -> u8 {
-    if side == Side::Broadcast { payment.merchant } else { payment.card }
+fn judge(inputs: &Inputs, ends: [usize; 3], reading: &Reading) -> Verdict {
+    let [limit, owner] =
+        [true, false].map(|of_radar| value(inputs, deciding(inputs, ends, reading, of_radar)));
+    verdict(reading.speed, limit, owner)
 }
 
-impl Oracle {
-    pub(super) fn new(hold_for: i64) -> Oracle {
-        Oracle { hold_for, ..Oracle::default() }
-    }
+fn all(inputs: &Inputs) -> [usize; 3] {
+    TABLES.map(|table| inputs.len(table))
+}
 
-    pub(super) fn feed(&mut self, input: &Input) {
-        match input {
-            Input::Merchant { key, from, limit } => self.register(Side::Broadcast, *key, *from, *limit),
-            Input::Card { key, from, owner } => self.register(Side::Table, *key, *from, owner.map(i64::from)),
-            Input::Payment(payment) => self.pay(payment),
+/// What must be in force in the end, and per id the registrations that decide it.
+fn decide_all(inputs: &Inputs) -> (BTreeMap<OutcomeId, Fined>, BTreeMap<OutcomeId, Vec<Place>>) {
+    let (mut stream_time, mut met) = (i64::MIN, BTreeSet::new());
+    let (mut in_force, mut decided_by) = (BTreeMap::new(), BTreeMap::new());
+    for reading in &inputs.readings {
+        let id = reading.id();
+        if met.contains(&id) || stream_time > reading.time + 30 {
+            continue;
         }
-    }
-
-    pub(super) fn held(&self) -> Vec<i64> {
-        let mut places: Vec<_> = self.waiting.iter().map(|w| (w.payment.time, w.offset)).collect();
-        places.sort_unstable();
-        places.into_iter().map(|(time, _)| time).collect()
-    }
-
-    fn offset(&mut self, source: usize) -> usize {
-        self.offsets[source] += 1;
-        self.offsets[source] - 1
-    }
-
-    /// The version in force: of equal times the last one in the log.
-    fn version(&self, side: Side, key: u8, time: i64) -> Option<&Registered> {
-        let of_key = self.registered.iter().filter(|r| r.side == side && r.key == key && r.from <= time);
-        of_key.max_by_key(|r| r.from)
-    }
-
-    fn as_of(&self, side: Side, key: u8, time: i64) -> Option<i64> {
-        self.version(side, key, time).and_then(|version| version.value)
-    }
-
-    fn register(&mut self, side: Side, key: u8, from: i64, value: Option<i64>) {
-        let (source, topic) = if side == Side::Broadcast { (0, "merchants") } else { (1, "cards") };
-        let offset = self.offset(source);
-        let horizon = self.now.map(|now| now - self.hold_for.max(30 * DAY));
-        let base = horizon.and_then(|horizon| self.version(side, key, horizon));
-        let past = base.is_some_and(|base| from < base.from);
-        let changes = past || self.as_of(side, key, from) != value;
-        let same_key = |r: &&Registered| r.side == side && r.key == key && r.from > from;
-        let until = self.registered.iter().filter(same_key).map(|r| r.from).min().unwrap_or(i64::MAX);
-        let decided =
-            self.decided.iter().filter(|(s, k, _)| *s == side && *k == key).map(|(_, _, time)| *time);
-        if let Some(through) = decided.max().filter(|through| changes && *through >= from) {
-            let remembered = self.now.unwrap_or(0) - 30 * DAY;
-            let touched =
-                |p: &&Payment| key_of(p, side) == key && p.time >= from.max(remembered) && p.time < until;
-            let mut ids: Vec<_> = self.emitted.iter().filter(touched).map(|p| (p.time, id_of(p))).collect();
-            ids.sort_unstable();
-            let names: Vec<_> = ids.iter().map(|(_, id)| id.to_string()).collect();
-            let (through, count) = (EventTime(through), names.len());
-            self.late.push(format!("{topic}[0]@{offset}; {through}; {count}; {}", names.join(",")));
+        stream_time = stream_time.max(reading.time);
+        let by = [true, false].map(|of_radar| deciding(inputs, all(inputs), reading, of_radar));
+        decided_by.insert(id, by.into_iter().flatten().collect());
+        match judge(inputs, all(inputs), reading) {
+            Verdict::Under => continue,
+            Verdict::Unknown => {}
+            Verdict::Fined(fined) => drop(in_force.insert(id, fined)),
         }
-        self.registered.push(Registered { side, key, from, value });
-        self.waiting.sort_by_key(|waiting| (waiting.payment.time, waiting.offset));
-        for waiting in std::mem::take(&mut self.waiting) {
-            let missing = waiting.missing;
-            let same = (missing, key_of(&waiting.payment, missing)) == (side, key);
-            if same && self.as_of(side, key, waiting.payment.time).is_some() {
-                self.judge(waiting.payment, waiting.offset);
-            } else {
-                self.waiting.push(waiting);
-            }
-        }
+        met.insert(id);
     }
+    (in_force, decided_by)
+}
 
-    fn pay(&mut self, payment: &Payment) {
-        let offset = self.offset(2);
-        let (time, id) = (payment.time, id_of(payment));
-        let too_old = self.now.is_some_and(|now| now - time > 30 * DAY);
-        let waits = self.waiting.iter().any(|waiting| id_of(&waiting.payment) == id);
-        if waits || (self.known.contains(&(time, id)) && !too_old) {
-            self.duplicates.push(format!("payments[0]@{offset}"));
-            return;
-        }
-        if let Some(now) = self.now.filter(|_| too_old) {
-            self.late.push(format!("payments[0]@{offset}; {}; {}", EventTime(now), now - time - 30 * DAY));
-            return;
-        }
-        let now = self.now.map_or(time, |now| now.max(time));
-        self.now = Some(now);
-        self.give_up(now);
-        self.judge(payment.clone(), offset);
-        self.give_up(now);
-    }
-
-    fn give_up(&mut self, now: i64) {
-        self.waiting.sort_by_key(|waiting| (waiting.payment.time, waiting.offset));
-        for waiting in std::mem::take(&mut self.waiting) {
-            if now - waiting.payment.time <= self.hold_for {
-                self.waiting.push(waiting);
-                continue;
-            }
-            let side = waiting.missing;
-            self.decided.push((side, key_of(&waiting.payment, side), waiting.payment.time));
-            self.dead.push(format!("payments[0]@{}; unidentified", waiting.offset));
-        }
-    }
-
-    fn verdict(&self, payment: &Payment) -> Judged {
-        let Some(limit) = self.as_of(Side::Broadcast, payment.merchant, payment.time) else {
-            return Judged::Missing(Side::Broadcast);
+/// Compares what is in force in the end, and subtracts exactly the exceptions that law 18 names.
+pub(super) fn check(world: &World, written: &Written, output: &Output) -> Result<(), String> {
+    let (expected, decided_by) = decide_all(&world.inputs);
+    let found = output.in_force();
+    let ids: BTreeSet<OutcomeId> = expected.keys().chain(found.keys()).copied().collect();
+    for id in ids.into_iter().filter(|id| expected.get(id) != found.get(id)) {
+        let copies: Vec<&Reading> =
+            world.inputs.readings.iter().filter(|reading| reading.id() == id).collect();
+        let says = format!("{:?}: expected {:?}, found {:?}", copies[0], expected.get(&id), found.get(&id));
+        let several_contents = copies.iter().collect::<HashSet<_>>().len() > 1;
+        let kind = if output.remembered.contains(&id) { "forgotten" } else { "let-go" };
+        let is_named = |place: &&Place| {
+            output
+                .late
+                .get(place)
+                .is_some_and(|kinds| several_contents || kinds.split(',').any(|named| named == kind))
         };
-        if payment.amount == REFUSED {
-            return Judged::Refused;
+        let named: Vec<&Place> = decided_by.get(&id).into_iter().flatten().filter(is_named).collect();
+        let is_conflict = output.reused.iter().any(|offset| world.inputs.readings[*offset].id() == id);
+        if named.is_empty() && !is_conflict {
+            return Err(says);
         }
-        if payment.amount <= limit {
-            return Judged::Small;
+        if several_contents {
+            continue;
         }
-        match self.as_of(Side::Table, payment.card, payment.time) {
-            None => Judged::Missing(Side::Table),
-            Some(owner) => Judged::Result(result(payment, limit, u8::try_from(owner).unwrap())),
+        if kind == "let-go" && found.contains_key(&id) {
+            return Err(format!("{says}: it was let go"));
+        }
+        let chance = last_chance(world, written, copies[0], kind);
+        if named.iter().all(|place| written.order(place.0, place.1) < chance) {
+            return Err(format!("{says}: its registrations were committed in time"));
         }
     }
+    Ok(())
+}
 
-    fn judge(&mut self, payment: Payment, offset: usize) {
-        let verdict = self.verdict(&payment);
-        if !matches!(verdict, Judged::Missing(_)) {
-            self.decided.push((Side::Broadcast, payment.merchant, payment.time));
+/// Whatever is committed before this counts: the last copy of the reading that is not too old or, for one that was remembered, the reading that
+/// moves time so far that it is forgotten.
+fn last_chance(world: &World, written: &Written, of: &Reading, kind: &str) -> usize {
+    let (mut stream_time, mut chance) = (i64::MIN, 0);
+    for (offset, reading) in world.inputs.readings.iter().enumerate() {
+        stream_time = stream_time.max(reading.time);
+        if kind == "let-go" && reading.id() == of.id() && stream_time <= reading.time + 30 {
+            chance = written.order(READINGS, offset);
         }
-        match verdict {
-            Judged::Small => self.small += 1,
-            Judged::Refused => self.dead.push(format!("payments[0]@{offset}; rule")),
-            Judged::Missing(missing) => {
-                self.known.push((payment.time, id_of(&payment)));
-                self.waiting.push(Waiting { missing, offset, payment });
-            }
-            Judged::Result(result) => {
-                self.decided.push((Side::Table, payment.card, payment.time));
-                self.known.push((payment.time, id_of(&payment)));
-                self.results.push(result);
-                self.emitted.push(payment);
-            }
+        if kind == "forgotten" && stream_time > of.time + 30 {
+            return written.order(READINGS, offset);
         }
     }
+    chance
+}
+
+/// With nothing left to do, each remembered reading stands as the tables that were read say.
+pub(super) fn check_state(inputs: &Inputs, task: &Task) -> Result<(), String> {
+    let ends = TABLES.map(|table| task.position(table));
+    for (reading, stands) in task.remembered() {
+        let expected = match judge(inputs, ends, &reading) {
+            Verdict::Unknown => None,
+            Verdict::Under => Some(None),
+            Verdict::Fined(fined) => Some(Some(fined)),
+        };
+        if stands != expected {
+            return Err(format!("{reading:?} stands as {stands:?} and not as {expected:?}"));
+        }
+    }
+    Ok(())
 }
