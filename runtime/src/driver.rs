@@ -148,9 +148,19 @@ impl TestDriver {
         let source = source.ok_or_else(|| Error::UnknownTopic(topic.to_owned()))?;
         let partitions = if source.kind == SourceKind::Broadcast { 1 } else { self.partitions };
         let partition = key.map_or(0, |key| partition_for(key, partitions));
-        let to = TopicPartition::new(topic, partition);
-        self.log.entry(to).or_default().push(time, key, value, &[]);
+        self.append_to(&TopicPartition::new(topic, partition), time, key, value);
         Ok(())
+    }
+
+    /// Writes a record where a producer with another partitioner would, for the tasks to [`process`](TestDriver::process) later.
+    pub fn append_to(
+        &mut self,
+        to: &TopicPartition,
+        time: EventTime,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) {
+        self.log.entry(to.clone()).or_default().push(time, key, value, &[]);
     }
 
     /// Moves stream time of every idle task by `elapsed_ms`, as `--idle-close` does.
@@ -265,6 +275,7 @@ impl TestDriver {
                 late: Topology::late_of(app).into(),
                 duplicates: Topology::duplicates_of(app).into(),
             },
+            tasks: self.partitions,
             inputs: inputs.collect(),
             processor: self.topology.build(&environment),
             parameters: self.topology.parameters_line(),

@@ -117,6 +117,8 @@ pub enum Reason {
     Undecodable,
     /// Bytes are left over behind the datum.
     TrailingBytes,
+    /// The record stands in another partition than the one murmur2 gives its key.
+    WrongPartition,
     /// The record has no key, and this topic needs one.
     NullKey,
     /// The record has no value.
@@ -140,6 +142,7 @@ impl Reason {
             Reason::UnknownSchema => "unknown-schema",
             Reason::Undecodable => "undecodable",
             Reason::TrailingBytes => "trailing-bytes",
+            Reason::WrongPartition => "wrong-partition",
             Reason::NullKey => "null-key",
             Reason::NullValue => "null-value",
             Reason::EventTime => "event-time",

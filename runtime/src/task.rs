@@ -10,6 +10,7 @@
 //!     └── built anew         └──too many dead letters──▶ Stopped
 //! ```
 
+mod admission;
 mod input;
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,14 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use admission::Admission;
+pub use admission::Misplaced;
 pub use input::Input;
 
 use crate::changelog::{BoundedRun, Changelog, History, Progress, Restore};
-use crate::error::{BadRecord, Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::log::{Chunk, Coordinates, Offset, Outgoing, RecordRef, Records, TopicPartition};
-use crate::processor::{Aside, Context, Counters, PROCESSED, Processor, Routes, VALUE_MAX_BYTES};
+use crate::processor::{Aside, Context, Counters, PROCESSED, Processor, Routes};
 use crate::store::Store;
 use crate::time::{EventTime, StreamTime};
 use crate::topology::SourceKind;
@@ -55,6 +58,8 @@ pub struct TaskParts {
     pub app: String,
     /// Where its records go.
     pub routes: Routes,
+    /// How many tasks the application has: the partitions of each of its streams and tables.
+    pub tasks: u32,
     /// Its inputs; tables first is not needed, the merge knows the kinds.
     pub inputs: Vec<Input>,
     /// The rules it runs.
@@ -81,6 +86,7 @@ pub struct Task {
     dirty: bool,
     /// What it has written to its changelog since it was built, committed or not.
     changelog_bytes: u64,
+    admission: Admission,
 }
 
 impl Task {
@@ -92,6 +98,7 @@ impl Task {
             phase: Phase::Restoring,
             restore: Restore::default(),
             changelog: Changelog::new(parts.history),
+            admission: Admission::new(parts.tasks),
             parts,
             clock: StreamTime::default(),
             counters: Counters::default(),
@@ -142,6 +149,11 @@ impl Task {
     #[must_use]
     pub fn bounded(&self) -> Option<&BoundedRun> {
         self.bounded.as_ref()
+    }
+
+    /// Takes the first record it met that stood in another partition than its key's.
+    pub fn take_misplaced(&mut self) -> Option<Misplaced> {
+        self.admission.take_first()
     }
 
     /// True if something happened since the last commit.
@@ -395,13 +407,8 @@ impl Task {
         outgoing: &mut Outgoing,
     ) -> bool {
         let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
-        let length = record.value().map_or(0, <[u8]>::len);
-        let outcome = if length > VALUE_MAX_BYTES {
-            let message = format!("its value has {length} bytes, more than {VALUE_MAX_BYTES}");
-            Err(BadRecord::new(Reason::TooLarge, message))
-        } else {
-            self.parts.processor.process(source, record, &mut context)
-        };
+        let admitted = self.admission.check(kind, record, &mut context);
+        let outcome = admitted.and_then(|()| self.parts.processor.process(source, record, &mut context));
         let Err(bad) = &outcome else { return false };
         // Every task meets a bad record of a broadcast table; it is put aside once.
         if kind != SourceKind::Broadcast || self.parts.routes.partition == 0 {

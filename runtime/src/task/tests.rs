@@ -6,7 +6,7 @@ use super::input::{Input, choose};
 use super::{Task, TaskParts};
 use crate::changelog::History;
 use crate::error::BadRecord;
-use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
+use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition, partition_for};
 use crate::processor::{Context, Processor, Routes};
 use crate::store::Store;
 use crate::time::EventTime;
@@ -172,6 +172,10 @@ fn task() -> Task {
 }
 
 fn task_of(inputs: Vec<Input>) -> Task {
+    Task::new(parts_of(inputs), "changelog".into())
+}
+
+fn parts_of(inputs: Vec<Input>) -> TaskParts {
     let routes = Routes {
         partition: 0,
         sinks: vec![("copies".into(), 1)],
@@ -179,16 +183,50 @@ fn task_of(inputs: Vec<Input>) -> Task {
         late: "late".into(),
         duplicates: "again".into(),
     };
-    let parts = TaskParts {
+    TaskParts {
         app: "copy".to_owned(),
         routes,
+        tasks: 1,
         inputs,
         processor: Box::new(Copy),
         parameters: String::new(),
         error_budget: None,
         history: History(1),
-    };
-    Task::new(parts, "changelog".into())
+    }
+}
+
+/// A task with one input of each kind, each holding the same two records, one of them in another partition than its key's.
+#[test]
+fn streams_and_tables_are_checked_for_the_partition_of_their_keys_and_broadcast_tables_are_not() {
+    let kinds = [SourceKind::Stream, SourceKind::Table, SourceKind::Broadcast];
+    let inputs: Vec<Input> = kinds.iter().enumerate().map(|(source, kind)| input(source, *kind)).collect();
+    let mut task = Task::new(TaskParts { tasks: 4, ..parts_of(inputs) }, "changelog".into());
+    task.restored(Offset(0), |_| None, false).unwrap();
+    let (here, elsewhere) = (key_of(0), key_of(1));
+    for number in 0..kinds.len() {
+        let mut records = Records::default();
+        for key in [Some(here.as_slice()), Some(elsewhere.as_slice()), None] {
+            records.push(EventTime(5), key, Some(b"v"), &[]);
+        }
+        let partition = task.inputs()[number].partition().clone();
+        task.push(Arc::new(Chunk::contiguous(partition, Offset(0), Offset(0), records, Offset(3))));
+    }
+    let mut outgoing = Outgoing::default();
+    task.run(&mut outgoing, usize::MAX);
+    let (_, dead) = outgoing.batches().find(|(to, _)| &*to.topic == "dead").unwrap();
+    let origin = |index| dead.headers(index).find(|(name, _)| *name == "origin").unwrap().1.to_vec();
+    let origins: Vec<Vec<u8>> = (0..dead.len()).map(origin).collect();
+    assert_eq!(origins, [b"topic-1[0]@1".to_vec(), b"topic-0[0]@1".to_vec()]);
+    assert_eq!((task.counters().get("dead-letters"), task.counters().get("wrong-partition")), (2, 2));
+    let first = task.take_misplaced().unwrap().to_string();
+    assert!(first.starts_with("topic-1[0]@1: key `k") && first.contains("partition 1 of 4"), "{first}");
+    assert_eq!(task.take_misplaced(), None, "it is told once");
+}
+
+/// A key whose partition among four is `partition`.
+fn key_of(partition: u32) -> Vec<u8> {
+    let keys = (0..).map(|number| format!("k{number}").into_bytes());
+    keys.into_iter().find(|key| partition_for(key, 4) == partition).unwrap()
 }
 
 fn copies(task: &mut Task) -> usize {

@@ -103,6 +103,11 @@ impl Worker<'_> {
                 if hosted.task.run(&mut self.outgoing, SEND_BYTES) {
                     more.push(number);
                 }
+                if let Some(misplaced) = hosted.task.take_misplaced()
+                    && self.options.status.is_first_misplaced()
+                {
+                    self.options.notice.say(format_args!("`{}`: {misplaced}", self.plan.app));
+                }
                 hosted.touched |= hosted.task.is_dirty();
                 if hosted.touched {
                     fault_point::reached("after-processing-before-produce");

@@ -136,6 +136,7 @@ impl Worker<'_> {
                 late: Topology::late_of(app).into(),
                 duplicates: Topology::duplicates_of(app).into(),
             },
+            tasks: self.plan.partitions,
             inputs,
             processor: self.topology.build(&self.environment()),
             parameters: self.plan.parameters.clone(),

@@ -5,6 +5,7 @@
 //! - `faulty`: a log that fails on demand.
 //! - `ingesting`: writing a sequence once, and stopping it.
 //! - `lives`: ends, restarts, several workers, takeovers.
+//! - `placement`: records in another partition than their key's.
 //! - `progress`: commits that show nothing can wait.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
 //! - `regressions`: faults that were found and mended.
@@ -21,6 +22,7 @@ mod faults;
 mod faulty;
 mod ingesting;
 mod lives;
+mod placement;
 mod progress;
 mod refusals;
 mod regressions;
