@@ -3,6 +3,7 @@
 mod describe;
 mod list;
 mod merge;
+mod newest;
 mod record;
 mod start;
 mod tail;
@@ -11,6 +12,7 @@ use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use tidegate_runtime::log::{Log, TopicInfo, TopicPartition, Watermarks};
 
+pub(crate) use self::newest::stretches;
 use crate::cli::Context;
 use crate::exit::Exit;
 
