@@ -74,6 +74,22 @@ pub enum Error {
         /// What the user can do.
         remedy: String,
     },
+    /// Something that is needed was not named: a flag is missing.
+    #[error("{what}; {remedy}")]
+    Unnamed {
+        /// What is missing.
+        what: String,
+        /// How to name it.
+        remedy: String,
+    },
+    /// The other side is not who it should be, or does not believe us: a TLS check failed.
+    #[error("{what}; {remedy}")]
+    Untrusted {
+        /// What was tried, and what the check found.
+        what: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// The storage failed.
     #[error("{what}")]
     Storage {
@@ -99,6 +115,8 @@ impl Error {
             Error::Corrupt { .. }
             | Error::UnknownTopic(_)
             | Error::Refused { .. }
+            | Error::Unnamed { .. }
+            | Error::Untrusted { .. }
             | Error::Storage { .. }
             | Error::Defect(_) => Reaction::Stop,
         }

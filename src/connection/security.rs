@@ -155,6 +155,8 @@ pub(super) fn password(
 
 fn first_line(file: &Path) -> Result<Secret> {
     let text = fs::read_to_string(file).with_context(|| format!("could not read `{}`", file.display()))?;
+    // What editors on Windows put before the first letter is no part of a password.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned().into()),
         _ => Err(Exit::Input.because(format!("`{}` has no password in its first line", file.display()))),

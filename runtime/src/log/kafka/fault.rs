@@ -35,7 +35,11 @@ impl Failure {
 
     /// The error a caller sees: `what` was tried.
     pub(super) fn named(self, what: &str) -> Error {
-        match remedy(self.effective_code()) {
+        let code = self.effective_code();
+        match remedy(code) {
+            Some(remedy) if code == Code::SSL => {
+                Error::Untrusted { what: format!("could not {what}: {self}"), remedy: remedy.to_owned() }
+            }
             Some(remedy) => {
                 Error::Refused { what: format!("could not {what}: {self}"), remedy: remedy.to_owned() }
             }
