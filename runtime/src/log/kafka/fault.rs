@@ -272,6 +272,17 @@ mod tests {
         assert!(text.contains("SASL authentication error") && text.contains("check the user"), "{text}");
     }
 
+    /// Out of reach, for a script: nothing that is kept contradicts what was asked.
+    #[test]
+    fn a_failed_tls_check_is_an_error_of_its_own() {
+        let heard = Word { code: Some(Code::SSL), text: "certificate verify failed".to_owned() };
+        let failure =
+            Failure { heard: Some(heard), ..Failure::new(Code::OperationTimedOut, "Local: Timed out") };
+        let error = failure.named("ask");
+        assert!(matches!(error, Error::Untrusted { .. }), "{error}");
+        assert_eq!(error.reaction(), Reaction::Stop);
+    }
+
     #[test]
     fn an_unknown_topic_is_named() {
         let failure = Failure::new(Code::UnknownTopicOrPartition, "x");
