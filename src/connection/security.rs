@@ -174,3 +174,21 @@ pub(super) fn must_be_readable(file: &Path) -> Result<&str> {
         Exit::Usage.because(format!("librdkafka takes names in UTF-8 only; rename `{}`", file.display()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_password() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("password");
+        for (text, password) in
+            [("\u{feff}geheim\r\n", Some("geheim")), ("geheim", Some("geheim")), ("\u{feff}\n", None)]
+        {
+            fs::write(&file, text).unwrap();
+            let read = first_line(&file).ok();
+            assert_eq!(read.as_ref().map(Secret::expose), password, "{text:?}");
+        }
+    }
+}
