@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -36,7 +37,9 @@ fn invoices(world: &World) -> Vec<Fed> {
 fn produce(world: &World, rows: &[Fed], settings: &[(&str, &str)]) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", world.brokers());
-    settings.iter().for_each(|(name, value)| drop(config.set(*name, *value)));
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
     let producer: BaseProducer = config.create().unwrap();
     for row in rows {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&row.topic).timestamp(row.time_ms);
@@ -58,7 +61,7 @@ fn what_librdkafka_places_by_default_is_dead_lettered_and_the_rest_is_counted() 
     produce(&world, &rows, &[("partitioner", "murmur2_random")]);
     assert!(!read(world.brokers(), "invoices").iter().any(is_misplaced), "librdkafka's murmur2 is Kafka's");
     let doctor = |code: i32, words_said: &[&str]| {
-        let output = world.command("state", &words("doctor")).output().unwrap();
+        let output = world.command("state", &words("doctor")).stdout(Stdio::piped()).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(words_said.iter().all(|word| said.contains(word)), "{said}");
         assert_eq!(output.status.code() == Some(UNFIT), code == UNFIT, "{said}");
