@@ -94,7 +94,8 @@ pub(crate) fn parse() -> std::result::Result<Cli, Exit> {
 }
 
 fn parse_from(arguments: Vec<OsString>, variables: Variables<'_>) -> std::result::Result<Cli, Result<Exit>> {
-    let completed = config::complete(Cli::command(), arguments, variables).map_err(Err)?;
+    let completed =
+        config::complete(flags::take_negatives(Cli::command()), arguments, variables).map_err(Err)?;
     let given = completed.given;
     let matches = command().try_get_matches_from(completed.arguments);
     let parsed =
@@ -110,7 +111,7 @@ fn parse_from(arguments: Vec<OsString>, variables: Variables<'_>) -> std::result
 
 /// The declaration with what only the whole tree can say.
 fn command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = flags::take_negatives(Cli::command());
     // The flags of every command reach the commands below while the tree is built.
     command.build();
     flags::hide_kafka(command, &config::WITHOUT_A_CLUSTER)

@@ -11,6 +11,9 @@ const MAX_MS: u64 = 366_000 * 86_400_000;
 /// Reads a duration.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let unreadable = || format!("`{text}` is no duration; write `100ms`, `5s`, `1h30m` or `30d`");
+    if text.starts_with('-') {
+        return Err(format!("`{text}` is below zero; write `100ms`, `5s`, `1h30m` or `30d`"));
+    }
     let mut rest = text;
     let mut total_ms = 0_u64;
     while !rest.is_empty() {
@@ -55,6 +58,11 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(as_ms), Ok(ms), "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_below_zero_is_called_so() {
+        assert!(parse("-5s").unwrap_err().starts_with("`-5s` is below zero"));
     }
 
     #[test]

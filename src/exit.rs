@@ -26,7 +26,7 @@ Exit codes:
   9    `doctor` found what does not work or loses data; its lines name the remedies
   130  stopped by Ctrl-C before the work was done: what was done is committed, and the
        same command goes on from there
-  143  the same by SIGTERM
+  143  the same by SIGTERM or SIGHUP
 A second Ctrl-C or SIGTERM ends at once, with 130 or 143.";
 
 /// How the process ends.
@@ -114,6 +114,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ScheduleError>() {
         return of_schedule(error);
     }
+    if let Some(error) = cause.downcast_ref::<rusqlite::Error>() {
+        return of_database(error);
+    }
     cause.downcast_ref::<io::Error>().and_then(of_io)
 }
 
@@ -122,6 +125,8 @@ fn of_log(error: &tidegate_runtime::Error) -> Option<Exit> {
     use tidegate_runtime::Error;
     match error {
         Error::Refused { .. } => Some(Exit::Refused),
+        Error::Unnamed { .. } => Some(Exit::Usage),
+        Error::Untrusted { .. } => Some(Exit::Unreachable),
         Error::UnknownTopic(_) => Some(Exit::NotFound),
         // On the embedded log it passes too, but it is a lock, and the disk is within reach.
         Error::Transient { cause, .. } if !cause.is::<rusqlite::Error>() => Some(Exit::Unreachable),
@@ -153,6 +158,15 @@ fn of_schedule(error: &ScheduleError) -> Option<Exit> {
         ScheduleError::Unreadable { cause, .. } => of_io(cause).or(Some(Exit::Input)),
         _ => Some(Exit::Input),
     }
+}
+
+/// A right that the system refuses, in SQLite's words.
+fn of_database(error: &rusqlite::Error) -> Option<Exit> {
+    use rusqlite::ErrorCode;
+    let code = error.sqlite_error_code()?;
+    let is_refused =
+        matches!(code, ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied);
+    is_refused.then_some(Exit::NoAccess)
 }
 
 fn of_io(error: &io::Error) -> Option<Exit> {
@@ -191,6 +205,31 @@ mod tests {
         };
         assert_eq!(transient("all brokers are down".into()), Exit::Unreachable);
         assert_eq!(transient(Box::new(rusqlite::Error::InvalidQuery)), Exit::Failed);
+    }
+
+    #[test]
+    fn a_refused_right_is_never_a_mere_failure() {
+        use rusqlite::ffi::{Error as Code, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_PERM, SQLITE_READONLY};
+        let of = |code| {
+            let cause = rusqlite::Error::SqliteFailure(Code::new(code), None);
+            Exit::of(
+                &tidegate_runtime::Error::Storage { what: "could not open".to_owned(), cause: cause.into() }
+                    .into(),
+            )
+        };
+        assert_eq!([SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM].map(of), [Exit::NoAccess; 3]);
+        assert_eq!(of(SQLITE_FULL), Exit::Failed);
+    }
+
+    #[test]
+    fn what_is_not_named_is_usage_and_who_is_not_trusted_is_out_of_reach() {
+        let of = |error: tidegate_runtime::Error| Exit::of(&error.into());
+        let (what, remedy) = ("w".to_owned(), "r".to_owned());
+        assert_eq!(
+            of(tidegate_runtime::Error::Unnamed { what: what.clone(), remedy: remedy.clone() }),
+            Exit::Usage
+        );
+        assert_eq!(of(tidegate_runtime::Error::Untrusted { what, remedy }), Exit::Unreachable);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tidegate_runtime::log::{GroupInfo, Log, Offset, TopicPartition};
+use tidegate_runtime::log::{GroupInfo, Log, Offset, TopicPartition, Watermarks};
 
 use crate::cli::Context;
 use crate::console::Output;
 use crate::exit::Exit;
 use crate::table;
-use crate::topics::Format;
+use crate::topics::{Format, held_back, producers_of};
 
 /// `groups`.
 #[derive(Args, Debug)]
@@ -29,7 +29,10 @@ struct Row<'g> {
     /// Nothing is committed yet.
     offset: Option<Offset>,
     end: Offset,
-    lag_records: i64,
+    /// Nothing without an offset: where such a member begins is its own choice.
+    lag_offsets: Option<i64>,
+    /// How many offsets before the end readers cannot come to, because a transaction is open.
+    held_back: Option<i64>,
     member: Option<&'g str>,
 }
 
@@ -56,6 +59,13 @@ pub(crate) fn run(args: &Groups, context: &Context) -> Result<Exit> {
                 as_text(group, &rows).iter().try_for_each(|line| output.line(line))?;
             }
         }
+        for row in rows.iter().filter(|row| row.held_back.is_some()) {
+            context.console.say(format_args!(
+                "{}: an open transaction holds readers back; {}",
+                row.partition,
+                producers_of(&*log, &row.partition)
+            ));
+        }
     }
     output.flush()?;
     Ok(Exit::Done)
@@ -71,34 +81,57 @@ fn rows<'g>(log: &dyn Log, group: &'g GroupInfo) -> Result<Vec<Row<'g>>> {
             partitions.entry(partition).or_default().1 = Some(&member.member);
         }
     }
-    let row = |(partition, (offset, member)): (&TopicPartition, (Option<Offset>, Option<&'g str>))| {
-        let marks = log.watermarks(partition)?;
-        let lag_records = marks.high.since(offset.unwrap_or(marks.low)).max(0);
-        Ok(Row { partition: partition.clone(), offset, end: marks.high, lag_records, member })
+    let all: Vec<TopicPartition> = partitions.keys().map(|partition| (*partition).clone()).collect();
+    // The stable ends first: an end that has moved on meanwhile holds nothing back.
+    let (readable, marks) = (log.stable_ends(&all)?, log.watermarks_of(&all)?);
+    let known = partitions.into_values().zip(readable.into_iter().zip(marks));
+    let row = |(partition, ((offset, member), (readable, marks))): (TopicPartition, Known<'g>)| Row {
+        partition,
+        offset,
+        end: marks.high,
+        lag_offsets: offset.map(|offset| marks.high.since(offset).max(0)),
+        held_back: held_back(marks, readable),
+        member,
     };
-    partitions.into_iter().map(row).collect()
+    Ok(all.into_iter().zip(known).map(row).collect())
+}
+
+/// What is known of a partition: the group's offset, who owns it, and how far it reaches.
+type Known<'g> = ((Option<Offset>, Option<&'g str>), (Offset, Watermarks));
+
+/// Without a committed offset there is nothing to count a lag from.
+fn lag(rows: &[Row<'_>]) -> Option<i64> {
+    let known: Vec<i64> = rows.iter().filter_map(|row| row.lag_offsets).collect();
+    (!known.is_empty()).then(|| known.iter().sum())
 }
 
 fn as_text(group: &GroupInfo, rows: &[Row<'_>]) -> Vec<String> {
-    let lag_records: i64 = rows.iter().map(|row| row.lag_records).sum();
+    let lag = lag(rows).map_or_else(|| "nothing committed".to_owned(), |lag| format!("lag {lag} offsets"));
     let members = group.members.len();
     let generation =
         group.generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
-    let mut lines =
-        vec![format!("group {}: {members} members{generation}, lag {lag_records} records", group.group)];
+    let mut lines = vec![format!("group {}: {members} members{generation}, {lag}", group.group)];
+    let is_held = rows.iter().any(|row| row.held_back.is_some());
+    let mut header = vec!["PARTITION", "OFFSET", "END", "LAG_OFFSETS", "MEMBER"];
+    if is_held {
+        header.insert(4, "HELD_BACK_OFFSETS");
+    }
     let cells = rows.iter().map(|row| {
-        vec![
+        let or_dash =
+            |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let mut cells = vec![
             row.partition.to_string(),
-            row.offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
+            or_dash(row.offset.map(|offset| offset.0)),
             row.end.to_string(),
-            row.lag_records.to_string(),
+            or_dash(row.lag_offsets),
             row.member.unwrap_or("-").to_owned(),
-        ]
+        ];
+        if is_held {
+            cells.insert(4, or_dash(row.held_back));
+        }
+        cells
     });
-    lines.extend(table::lines(
-        &["PARTITION", "OFFSET", "END", "LAG_RECORDS", "MEMBER"],
-        &cells.collect::<Vec<_>>(),
-    ));
+    lines.extend(table::lines(&header, &cells.collect::<Vec<_>>()));
     lines
 }
 
@@ -109,7 +142,8 @@ fn as_json(group: &GroupInfo, rows: &[Row<'_>]) -> serde_json::Value {
             "partition": row.partition.partition,
             "offset": row.offset.map(|offset| offset.0),
             "end": row.end.0,
-            "lag_records": row.lag_records,
+            "lag_records": row.lag_offsets,
+            "held_back_offsets": row.held_back.unwrap_or_default(),
             "member": row.member,
         })
     });

@@ -19,7 +19,7 @@ use crate::topics::Format;
 const CHECK_CODES: &str = "\
 Exit codes:
   0  every schema is registered
-  4  at least one is incompatible with what is registered
+  4  at least one is incompatible with what is registered, or cannot read its newest version (overtaken)
   5  at least one is not registered yet, and could be";
 
 /// What to do with schemas.
@@ -67,6 +67,9 @@ fn check(chosen: &Chosen, registry: &dyn SchemaRegistry, context: &Context) -> R
     let standings = standings(chosen, registry)?;
     let rows = standings.iter().map(|(topic, standing)| match standing {
         Standing::Registered(id) => Row::of(topic, "registered", Some(*id)),
+        Standing::Overtaken(id, why) => {
+            Row { why: Some(why.clone()), ..Row::of(topic, "overtaken", Some(*id)) }
+        }
         Standing::Compatible => Row::of(topic, "compatible", None),
         Standing::Missing => Row::of(topic, "missing", None),
         Standing::Incompatible(why) => Row { why: Some(why.clone()), ..Row::of(topic, "incompatible", None) },
@@ -77,7 +80,9 @@ fn check(chosen: &Chosen, registry: &dyn SchemaRegistry, context: &Context) -> R
     if new > 0 {
         context.console.say(format_args!("{new} not registered yet; `tidegate schemas register` does it"));
     }
-    let incompatible = standings.iter().any(|(_, standing)| matches!(standing, Standing::Incompatible(_)));
+    let is_bad =
+        |standing: &Standing| matches!(standing, Standing::Incompatible(_) | Standing::Overtaken(..));
+    let incompatible = standings.iter().any(|(_, standing)| is_bad(standing));
     Ok(match (incompatible, new) {
         (true, _) => Exit::Refused,
         (false, 0) => Exit::Done,
@@ -101,7 +106,7 @@ fn register(chosen: &Chosen, registry: &dyn SchemaRegistry) -> Result<Exit> {
     let mut rows = Vec::new();
     for (topic, standing) in standings {
         rows.push(match standing {
-            Standing::Registered(id) => Row::of(topic, "known", Some(id)),
+            Standing::Registered(id) | Standing::Overtaken(id, _) => Row::of(topic, "known", Some(id)),
             _ => {
                 let id = registry.register(&subject_of_value(topic.name), topic.schema)?;
                 Row::of(topic, "new", Some(id))

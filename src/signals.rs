@@ -1,4 +1,4 @@
-//! Stopping: the first Ctrl-C or SIGTERM asks, the second one ends the process at once.
+//! Stopping: the first Ctrl-C, SIGTERM or SIGHUP asks, the second one ends the process at once.
 //!
 //! Promise: a second signal never waits for anything, because a thread of its own takes it. Whoever works looks at a [`Stop`], which
 //! a failing worker can request too.
@@ -36,14 +36,16 @@ impl Stop {
         let runtime =
             Builder::new_current_thread().enable_io().build().context("could not listen for signals")?;
         // Registered before anything else runs: a signal in the first millisecond counts too.
-        let (interrupt, terminate) = {
+        let signals = {
             let _entered = runtime.enter();
             let listen = |kind| signal(kind).context("could not listen for signals");
-            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?)
+            // What was started by `nohup` lives on when its terminal goes.
+            let hangup = (!is_hangup_ignored()).then(|| listen(SignalKind::hangup())).transpose()?;
+            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, hangup)
         };
         thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || runtime.block_on(listen(&cause, interrupt, terminate)))
+            .spawn(move || runtime.block_on(listen(&cause, signals)))
             .context("could not start the thread for signals")?;
         Ok(stop)
     }
@@ -80,11 +82,30 @@ impl Stop {
     }
 }
 
-async fn listen(cause: &watch::Sender<Option<Cause>>, mut interrupt: Signal, mut terminate: Signal) {
+/// True if whoever started this process had it ignore SIGHUP. Where the system does not tell, it is taken for not ignored.
+fn is_hangup_ignored() -> bool {
+    let ignored = std::fs::read_to_string("/proc/self/status").ok();
+    let mask =
+        ignored.as_deref().and_then(|status| status.lines().find_map(|line| line.strip_prefix("SigIgn:")));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn listen(
+    cause: &watch::Sender<Option<Cause>>,
+    (mut interrupt, mut terminate, mut hangup): (Signal, Signal, Option<Signal>),
+) {
     loop {
         let exit = tokio::select! {
             _ = interrupt.recv() => Exit::Interrupted,
             _ = terminate.recv() => Exit::Terminated,
+            () = hung_up(&mut hangup) => Exit::Terminated,
         };
         if matches!(*cause.borrow(), Some(Cause::Signal(_))) {
             std::process::exit(exit as i32);

@@ -30,7 +30,8 @@ impl OptionError {
     }
 }
 
-/// A share of all records, in parts of ten thousand: exact, and written as `0.05` or `5%`.
+/// A share of all records, in parts of ten thousand: exact, and written as `0.05` or `5%`. One that was read may be more than all of
+/// them: it can be read, and no simulation can be made of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u32);
 
@@ -78,8 +79,7 @@ impl FromStr for Share {
             return Err(fail());
         }
         let scaled = format!("{whole}{fraction:0<decimals$}");
-        let parts = scaled.parse().map_err(|_| fail())?;
-        Share::of_ten_thousand(parts).map_err(|_| fail())
+        scaled.parse().map(Share).map_err(|_| fail())
     }
 }
 
@@ -174,19 +174,23 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Share(parts)), "{text}");
         }
-        for text in ["", "%", "-0.1", "1.0001", "101%", "0.00001", "5e-2", ".5", "0,5", "9999999", "0.0.1"] {
+        for text in ["", "%", "-0.1", "0.00001", "5e-2", ".5", "0,5", "9999999", "0.0.1"] {
             assert!(text.parse::<Share>().is_err(), "{text}");
         }
-        let error = "2".parse::<Share>().unwrap_err().to_string();
+        for (text, parts) in [("1.0001", 10_001), ("150%", 15_000)] {
+            assert_eq!(text.parse(), Ok(Share(parts)), "{text} can be read, and is refused later");
+        }
+        let error = "x".parse::<Share>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "option `share` is `2`; give a share from 0 to 1 with up to four decimals, or a percentage like `5%`"
+            "option `share` is `x`; give a share from 0 to 1 with up to four decimals, or a percentage like `5%`"
         );
         assert_eq!(Share(512).to_string(), "5.12 %");
     }
 
     #[test]
     fn shares_of_more_than_all_are_refused() {
+        assert!(Shares { late: Share(15_000), ..Shares::default() }.check().is_err());
         let half = Share(5_000);
         assert_eq!(Shares { out_of_order: half, late: half, ..Shares::default() }.check(), Ok(()));
         assert!(

@@ -74,6 +74,22 @@ pub enum Error {
         /// What the user can do.
         remedy: String,
     },
+    /// Something that is needed was not named: a flag is missing.
+    #[error("{what}; {remedy}")]
+    Unnamed {
+        /// What is missing.
+        what: String,
+        /// How to name it.
+        remedy: String,
+    },
+    /// The other side is not who it should be, or does not believe us: a TLS check failed.
+    #[error("{what}; {remedy}")]
+    Untrusted {
+        /// What was tried, and what the check found.
+        what: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// The storage failed.
     #[error("{what}")]
     Storage {
@@ -99,6 +115,8 @@ impl Error {
             Error::Corrupt { .. }
             | Error::UnknownTopic(_)
             | Error::Refused { .. }
+            | Error::Unnamed { .. }
+            | Error::Untrusted { .. }
             | Error::Storage { .. }
             | Error::Defect(_) => Reaction::Stop,
         }
@@ -117,6 +135,8 @@ pub enum Reason {
     Undecodable,
     /// Bytes are left over behind the datum.
     TrailingBytes,
+    /// The record stands in another partition than the one murmur2 gives its key.
+    WrongPartition,
     /// The record has no key, and this topic needs one.
     NullKey,
     /// The record has no value.
@@ -142,6 +162,7 @@ impl Reason {
             Reason::UnknownSchema => "unknown-schema",
             Reason::Undecodable => "undecodable",
             Reason::TrailingBytes => "trailing-bytes",
+            Reason::WrongPartition => "wrong-partition",
             Reason::NullKey => "null-key",
             Reason::NullValue => "null-value",
             Reason::EventTime => "event-time",

@@ -11,12 +11,14 @@
 //!   └── built anew
 //! ```
 //!
+//! - `admission`: what is checked of a record before its processor gets it.
 //! - `build`: how a task is made from its topology.
 //! - `earlier`: what a first start reads of its own output, before any input.
 //! - `input`: one input partition, and how streams are merged.
 //! - `order`: what comes next, and when the ends of tables are asked.
 //! - `run`: what the task does with what it is given.
 
+mod admission;
 mod build;
 mod earlier;
 mod input;
@@ -28,6 +30,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use admission::Admission;
+pub use admission::Misplaced;
 pub use build::TaskBuilder;
 pub use input::Input;
 pub use order::TableWait;
@@ -36,9 +40,9 @@ pub use run::Turn;
 use self::earlier::EarlierOutput;
 use self::order::Order;
 use crate::changelog::{BoundedRun, Changelog, History, Progress, Restore};
-use crate::error::{BadRecord, Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::log::{Coordinates, Offset, Outgoing, RecordRef, Records, TopicPartition};
-use crate::processor::{Aside, Context, Counters, Processor, Routes, VALUE_MAX_BYTES};
+use crate::processor::{Aside, Context, Counters, Processor, Routes};
 use crate::store::Store;
 use crate::time::{EventTime, StreamTime};
 use crate::topology::SourceKind;
@@ -113,6 +117,7 @@ pub struct Task {
     dirty: bool,
     /// What it has written to its changelog since it was built, committed or not.
     changelog_bytes: u64,
+    admission: Admission,
 }
 
 impl Task {
@@ -128,6 +133,7 @@ impl Task {
             phase: Phase::Restoring,
             restore: Restore::default(),
             changelog: Changelog::new(parts.history),
+            admission: Admission::new(parts.tasks),
             parts,
             clock: StreamTime::default(),
             counters: Counters::default(),
@@ -178,6 +184,11 @@ impl Task {
     #[must_use]
     pub fn bounded(&self) -> Option<&BoundedRun> {
         self.bounded.as_ref()
+    }
+
+    /// Takes the first record it met that stood in another partition than its key's.
+    pub fn take_misplaced(&mut self) -> Option<Misplaced> {
+        self.admission.take_first()
     }
 
     /// True if something happened since the last commit.
@@ -354,13 +365,8 @@ impl Task {
         outgoing: &mut Outgoing,
     ) -> bool {
         let mut context = Context::new(&self.parts.routes, &mut self.clock, &mut self.counters, outgoing);
-        let length = record.value().map_or(0, <[u8]>::len);
-        let outcome = if length > VALUE_MAX_BYTES {
-            let message = format!("its value has {length} bytes, more than {VALUE_MAX_BYTES}");
-            Err(BadRecord::new(Reason::TooLarge, message))
-        } else {
-            self.parts.processor.process(source, record, &mut context)
-        };
+        let admitted = self.admission.check(kind, record, &mut context);
+        let outcome = admitted.and_then(|()| self.parts.processor.process(source, record, &mut context));
         let Err(bad) = &outcome else { return false };
         // Every task meets a bad record of a broadcast table; it is put aside once.
         if kind != SourceKind::Broadcast || self.parts.routes.partition == 0 {

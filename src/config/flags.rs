@@ -48,6 +48,13 @@ pub(crate) fn hide_kafka(root: Command, commands: &[&str]) -> Command {
     commands.iter().fold(root, |root, name| root.mut_subcommand(name, hidden))
 }
 
+/// Lets durations begin with a hyphen: `--size -5s` is a wrong value and not a flag `-5`, and is told as that.
+pub(crate) fn take_negatives(command: Command) -> Command {
+    let is_duration = |arg: &Arg| arg.get_value_names().is_some_and(|names| names == ["DURATION"]);
+    let command = command.mut_args(|arg| if is_duration(&arg) { arg.allow_hyphen_values(true) } else { arg });
+    command.mut_subcommands(take_negatives)
+}
+
 fn hidden(command: Command) -> Command {
     let command = command.mut_args(|arg| if is_about_kafka(&arg) { arg.hide(true) } else { arg });
     command.mut_subcommands(hidden)

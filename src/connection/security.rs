@@ -155,6 +155,8 @@ pub(super) fn password(
 
 fn first_line(file: &Path) -> Result<Secret> {
     let text = fs::read_to_string(file).with_context(|| format!("could not read `{}`", file.display()))?;
+    // What editors on Windows put before the first letter is no part of a password.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned().into()),
         _ => Err(Exit::Input.because(format!("`{}` has no password in its first line", file.display()))),
@@ -171,4 +173,22 @@ pub(super) fn must_be_readable(file: &Path) -> Result<&str> {
     file.to_str().ok_or_else(|| {
         Exit::Usage.because(format!("librdkafka takes names in UTF-8 only; rename `{}`", file.display()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_password() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("password");
+        for (text, password) in
+            [("\u{feff}geheim\r\n", Some("geheim")), ("geheim", Some("geheim")), ("\u{feff}\n", None)]
+        {
+            fs::write(&file, text).unwrap();
+            let read = first_line(&file).ok();
+            assert_eq!(read.as_ref().map(Secret::expose), password, "{text:?}");
+        }
+    }
 }

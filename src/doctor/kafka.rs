@@ -114,7 +114,7 @@ impl Cluster<'_> {
             topics.iter().map(|(name, spread)| (name.as_str(), spread.partitions)).collect();
         let apps = needs::applications_of(self.examination.apps, &partitions);
         report.add(self.topics(topics, &apps))?;
-        report.add(needs::inputs(&partitions)?)?;
+        report.add(needs::inputs(self.log, &partitions)?)?;
         report.add(needs::applications(self.log, &apps, &partitions))
     }
 

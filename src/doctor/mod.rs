@@ -4,7 +4,7 @@
 //! mod ─┬─ kafka (asks, in order) ─── brokers · release · settings · replication · topics · registry · clock   judge
 //!      │                        └── probe   makes, uses and removes a topic
 //!      ├─ embedded                          looks and judges
-//!      └─ needs · applications              what our topologies need of either home
+//!      └─ needs · applications · placement  what our topologies need of either home
 //! finding (one line) · units (numbers in words)
 //! ```
 //!
@@ -18,6 +18,7 @@ mod embedded;
 mod finding;
 mod kafka;
 mod needs;
+mod placement;
 mod probe;
 mod registry;
 mod release;
@@ -130,7 +131,7 @@ fn on_embedded(args: &Doctor, context: &Context, report: &mut Report) -> Result<
     };
     report.add(vec![Finding::ok("log", format!("can be read; {} topics", topics.len()))])?;
     let partitions = topics.iter().map(|topic| (topic.name.as_str(), topic.partitions)).collect();
-    report.add(needs::inputs(&partitions)?)?;
+    report.add(needs::inputs(&*log, &partitions)?)?;
     let apps = needs::applications_of(&args.app, &partitions);
     report.add(needs::applications(&*log, &apps, &partitions))?;
     report.add(needs::schemas(log.registry(), true))

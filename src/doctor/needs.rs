@@ -11,20 +11,23 @@ use tidegate_runtime::window::{Emit, TimeWindows};
 use tidegate_schemas::TOPICS;
 
 use super::finding::Finding;
-use super::{applications, registry, topics};
+use super::{applications, placement, registry, topics};
 
 /// How many partitions each topic has.
 pub(super) type Partitions<'t> = BTreeMap<&'t str, u32>;
 
 /// The inputs of each processor. What they read does not depend on their options.
-pub(super) fn inputs(partitions: &Partitions<'_>) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn inputs(log: &dyn Log, partitions: &Partitions<'_>) -> anyhow::Result<Vec<Finding>> {
     let windows = TimeWindows::hopping(1_000, 1_000, 0)?;
     let totals = TotalsOptions { windows, emit: Emit::OnClose, max_event_time: EventTime::DEFAULT_MAX };
     let topologies = [
         speeding_topology("process speeding", SpeedingOptions::default()),
         totals_topology("process totals", totals),
     ];
-    Ok(topologies.iter().map(|topology| topics::co_partitioned(topology, partitions)).collect())
+    let mut findings: Vec<Finding> =
+        topologies.iter().map(|topology| topics::co_partitioned(topology, partitions)).collect();
+    findings.extend(placement::judge(log, &topologies, partitions));
+    Ok(findings)
 }
 
 /// The applications to look at: those that are asked for, or all that have run here.

@@ -61,6 +61,11 @@ pub(super) fn schema(subject: &str, standing: &Result<Standing, String>, may_reg
     let register = "`tidegate schemas register` does it";
     match standing {
         Ok(Standing::Registered(id)) => Finding::ok(what, format!("registered under id {id}")),
+        Ok(Standing::Overtaken(_, why)) => Finding::fail(
+            what,
+            why,
+            "use a program that knows that version, or register one after it that this program can read",
+        ),
         Ok(Standing::Compatible | Standing::Missing) if !may_register => Finding::fail(
             what,
             "not registered, and --no-register keeps this program from doing it",
@@ -140,6 +145,7 @@ mod tests {
     fn schemas_are_judged_by_what_may_be_done_about_them() {
         for (standing, may_register, level) in [
             (Ok(Standing::Registered(SchemaId(3))), false, Level::Ok),
+            (Ok(Standing::Overtaken(SchemaId(3), "`x` cannot read it".to_owned())), true, Level::Fail),
             (Ok(Standing::Missing), true, Level::Ok),
             (Ok(Standing::Missing), false, Level::Fail),
             (Ok(Standing::Compatible), true, Level::Ok),

@@ -67,6 +67,7 @@ metrics! {
     // What Kafka Streams does not have, or counts together.
     LATE: Counter "tidegate_late_records_total" "Late records of the task, put aside by this process.";
     DEAD_LETTERS: Counter "tidegate_dead_letters_total" "Bad records of the task, put aside by this process.";
+    WRONG_PARTITION: Counter "tidegate_wrong_partition_records_total" "Records of the task in another partition than their key's, put aside by this process; they count as dead letters too.";
     DUPLICATES: Counter "tidegate_duplicate_records_total" "Doubled records of the task, put aside by this process.";
     WINDOWS_CLOSED: Counter "tidegate_windows_closed_total" "Windows of the task closed by this process: one per key and window.";
     OTHER_COUNTS: Counter "tidegate_topology_counts_total" "What else the topology counts, by its own names, as added by this process; names that end in -ms are milliseconds.";

@@ -144,10 +144,11 @@ fn collect_totals(out: &mut Exposition, app: &str, number: u32, worker: &WorkerS
 }
 
 /// The counts the engine itself makes, and where they are shown; `processed` is Kafka's. Every topology's others go under one name.
-const ENGINE_COUNTS: [(&str, &names::Metric); 5] = [
+const ENGINE_COUNTS: [(&str, &names::Metric); 6] = [
     ("processed", &names::TASK_PROCESS_TOTAL),
     ("late", &names::LATE),
     ("dead-letters", &names::DEAD_LETTERS),
+    ("wrong-partition", &names::WRONG_PARTITION),
     ("duplicates", &names::DUPLICATES),
     ("windows-closed", &names::WINDOWS_CLOSED),
 ];

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use tidegate_runtime::log::Log;
-use tidegate_runtime::task::ErrorBudget;
+use tidegate_runtime::task::{ErrorBudget, Phase};
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::topology::Topology;
 use tidegate_runtime::worker::{self, StatusBoard, WorkerOptions};
@@ -208,7 +208,15 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
     };
     workers::run(common.workers, &stop, work, look)?;
     show_summary(app, &status, console);
-    Ok(stop.exit(!common.until_end))
+    let finished = !common.until_end || (stop.is_requested() && has_ended(app, &*log, &status)?);
+    Ok(stop.exit(finished))
+}
+
+/// True if every task of the application has ended in this process: then a signal has cut nothing short.
+fn has_ended(app: &str, log: &dyn Log, status: &StatusBoard) -> Result<bool> {
+    let tasks = log.topic(&Topology::changelog_of(app))?.map_or(0, |changelog| changelog.partitions as usize);
+    let ended = status.tasks().values().filter(|task| task.phase == Phase::Ended).count();
+    Ok(tasks > 0 && ended == tasks)
 }
 
 fn run_worker(log: Arc<dyn Log>, topology: &Topology, options: WorkerOptions, stop: &Stop) -> Result<()> {

@@ -63,11 +63,11 @@ fn as_text(
         .iter()
         .enumerate()
         .map(|(number, marks)| {
-            let records = marks.high.since(marks.low);
-            vec![number.to_string(), marks.low.to_string(), marks.high.to_string(), records.to_string()]
+            let offsets = marks.high.since(marks.low);
+            vec![number.to_string(), marks.low.to_string(), marks.high.to_string(), offsets.to_string()]
         })
         .collect();
-    lines.extend(table::lines(&["PARTITION", "START", "END", "RECORDS"], &cells));
+    lines.extend(table::lines(&["PARTITION", "START", "END", "OFFSETS"], &cells));
     lines
 }
 

@@ -18,21 +18,21 @@ pub(crate) struct List {
     format: Format,
 }
 
-/// Prints every topic. `RECORDS` counts offsets that are kept: on a log with markers it is a little more than the records.
+/// Prints every topic. Offsets are counted, not records: on Kafka, markers and aborted records take offsets too.
 pub(super) fn run(args: &List, log: &dyn Log) -> Result<Exit> {
     let mut rows = Vec::new();
     let mut output = Output::new();
     for topic in log.topics()? {
-        let records: i64 = watermarks(log, &topic)?.iter().map(|marks| marks.high.since(marks.low)).sum();
+        let offsets: i64 = watermarks(log, &topic)?.iter().map(|marks| marks.high.since(marks.low)).sum();
         let cleanup = cleanup(&topic);
         if args.format == Format::Json {
             let partitions = topic.partitions;
-            output.line(json!({ "topic": topic.name, "partitions": partitions, "cleanup": cleanup, "records": records }))?;
+            output.line(json!({ "topic": topic.name, "partitions": partitions, "cleanup": cleanup, "offsets": offsets }))?;
         }
-        rows.push(vec![topic.name, topic.partitions.to_string(), cleanup.to_owned(), records.to_string()]);
+        rows.push(vec![topic.name, topic.partitions.to_string(), cleanup.to_owned(), offsets.to_string()]);
     }
     if args.format == Format::Text {
-        let header = ["TOPIC", "PARTITIONS", "CLEANUP", "RECORDS"];
+        let header = ["TOPIC", "PARTITIONS", "CLEANUP", "OFFSETS"];
         table::lines(&header, &rows).iter().try_for_each(|line| output.line(line))?;
     }
     output.flush()?;

@@ -3,21 +3,23 @@
 mod describe;
 mod list;
 mod merge;
+mod newest;
 mod record;
 mod start;
 mod tail;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
-use tidegate_runtime::log::{Log, TopicInfo, TopicPartition, Watermarks};
+use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition, Watermarks};
 
+pub(crate) use self::newest::stretches;
 use crate::cli::Context;
 use crate::exit::Exit;
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topics {
-    /// Every topic with its partitions and records.
+    /// Every topic with its partitions and how many offsets it holds.
     List(list::List),
     /// One topic: key, schemas, who writes and reads it, the ends of its partitions.
     Describe(describe::Describe),
@@ -52,9 +54,25 @@ fn cleanup(topic: &TopicInfo) -> &'static str {
 /// The ends of every partition, in order.
 fn watermarks(log: &dyn Log, topic: &TopicInfo) -> tidegate_runtime::Result<Vec<Watermarks>> {
     let name: std::sync::Arc<str> = topic.name.as_str().into();
-    (0..topic.partitions).map(|number| log.watermarks(&TopicPartition::new(name.clone(), number))).collect()
+    let all: Vec<_> = (0..topic.partitions).map(|number| TopicPartition::new(name.clone(), number)).collect();
+    log.watermarks_of(&all)
 }
 
 fn find(log: &dyn Log, name: &str) -> tidegate_runtime::Result<TopicInfo> {
     log.topic(name)?.ok_or_else(|| tidegate_runtime::Error::UnknownTopic(name.to_owned()))
+}
+
+/// How many offsets of a partition readers cannot come to while a transaction is open; `readable` is where they stand still.
+pub(crate) fn held_back(marks: Watermarks, readable: Offset) -> Option<i64> {
+    Some(marks.high.since(readable)).filter(|held| *held > 0)
+}
+
+/// Who to ask whose transaction it is: Kafka's own tool.
+pub(crate) fn producers_of(log: &dyn Log, partition: &TopicPartition) -> String {
+    format!(
+        "`kafka-transactions.sh --bootstrap-server {} describe-producers --topic {} --partition {}` lists its producers",
+        log.address(),
+        partition.topic,
+        partition.partition
+    )
 }

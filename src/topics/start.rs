@@ -1,9 +1,10 @@
 //! `--from`: where a tail begins, as written and as an offset of each partition.
 
 use tidegate_runtime::Result;
-use tidegate_runtime::log::{Log, Offset, TopicPartition, Watermarks};
+use tidegate_runtime::log::{Log, Offset, RangeReader, TopicPartition, Watermarks};
 use tidegate_runtime::time::EventTime;
 
+use super::newest::start_of_last;
 use crate::moment;
 
 /// Where to begin.
@@ -15,8 +16,8 @@ pub(super) enum Start {
     End,
     /// This offset of each partition.
     At(Offset),
-    /// So many before the end of each partition.
-    Last(i64),
+    /// The last so many records of each partition.
+    Last(u64),
     /// The first record of this time or later.
     Time(EventTime),
 }
@@ -34,7 +35,7 @@ impl Start {
         }
         if let Ok(number) = text.parse::<i64>() {
             return Ok(if text.starts_with('-') {
-                Start::Last(number.saturating_neg())
+                Start::Last(number.unsigned_abs())
             } else {
                 Start::At(Offset(number))
             });
@@ -44,18 +45,20 @@ impl Start {
         })
     }
 
-    /// The offset it means in one partition; an offset outside is moved to the nearer end.
-    pub(super) fn resolve(
+    /// The offset it means in one partition; an offset outside is moved to the nearer end. `readable` is where readers stand still now.
+    pub(super) async fn resolve(
         self,
         log: &dyn Log,
+        reader: &mut RangeReader,
         partition: &TopicPartition,
         marks: Watermarks,
+        readable: Offset,
     ) -> Result<Offset> {
         let offset = match self {
             Start::Beginning => marks.low,
             Start::End => marks.high,
             Start::At(offset) => offset,
-            Start::Last(count) => Offset(marks.high.0.saturating_sub(count)),
+            Start::Last(count) => start_of_last(reader, partition, marks.low, readable, count).await?,
             Start::Time(time) => log.offset_at_time(partition, time)?,
         };
         Ok(offset.clamp(marks.low, marks.high))

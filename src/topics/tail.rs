@@ -11,13 +11,13 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use tidegate_runtime::Reaction;
 use tidegate_runtime::avro::SchemaCache;
-use tidegate_runtime::log::{Chunk, Event, Log, Offset, RecordRef, TopicPartition};
+use tidegate_runtime::log::{Chunk, Event, Log, Offset, RangeReader, RecordRef, TopicInfo, TopicPartition};
 use tokio_stream::StreamExt;
 
 use super::merge::Merge;
 use super::record::Lines;
 use super::start::Start;
-use super::{Format, find, watermarks};
+use super::{Format, find, held_back, producers_of};
 use crate::console::{Console, Output};
 use crate::exit::Exit;
 use crate::signals::Stop;
@@ -37,7 +37,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Tail {
     /// The topic's name; changelogs and dead letters may be looked at too.
     topic: String,
-    /// Where to begin in each partition: `start`, `end`, an offset, `-5` (so many before the end), a moment in RFC 3339, or `@` and
+    /// Where to begin in each partition: `start`, `end`, an offset, `-5` (the last so many records), a moment in RFC 3339, or `@` and
     /// milliseconds.
     #[arg(long, value_name = "PLACE", value_parser = Start::parse, allow_hyphen_values = true)]
     from: Option<Start>,
@@ -70,8 +70,15 @@ struct Plan {
 
 /// Prints records.
 pub(super) fn run(args: &Tail, log: Arc<dyn Log>, console: Console) -> Result<Exit> {
-    let plan = plan(args, &*log)?;
     let stop = Stop::on_signals()?;
+    let planned = block_on(async {
+        tokio::select! {
+            biased;
+            () = stop.requested() => Ok(None),
+            plan = plan(args, &*log, console) => plan.map(Some),
+        }
+    })??;
+    let Some(plan) = planned else { return Ok(stop.exit(args.follow)) };
     let schemas = SchemaCache::new();
     let printer = Printer {
         lines: Lines::new(&args.topic, args.format, schemas.clone()),
@@ -84,7 +91,7 @@ pub(super) fn run(args: &Tail, log: Arc<dyn Log>, console: Console) -> Result<Ex
     Ok(stop.exit(finished || args.follow))
 }
 
-fn plan(args: &Tail, log: &dyn Log) -> Result<Plan> {
+async fn plan(args: &Tail, log: &dyn Log, console: Console) -> Result<Plan> {
     let topic = find(log, &args.topic)?;
     if let Some(partition) = args.partition.filter(|partition| *partition >= topic.partitions) {
         let message = format!(
@@ -96,18 +103,10 @@ fn plan(args: &Tail, log: &dyn Log) -> Result<Plan> {
     let max = args.max.unwrap_or(if args.until_end || args.follow { u64::MAX } else { DEFAULT_RECORDS });
     let last = (args.from.is_none() && !args.until_end).then(|| args.max.unwrap_or(DEFAULT_RECORDS));
     let start = args.from.unwrap_or(match last {
-        Some(last) => Start::Last(i64::try_from(last).unwrap_or(i64::MAX)),
+        Some(last) => Start::Last(last),
         None => Start::Beginning,
     });
-    let name: Arc<str> = topic.name.as_str().into();
-    let mut lanes = Vec::new();
-    for (number, marks) in (0..).zip(watermarks(log, &topic)?) {
-        if args.partition.is_none_or(|only| only == number) {
-            let partition = TopicPartition::new(name.clone(), number);
-            let from = start.resolve(log, &partition, marks)?;
-            lanes.push((partition, from, marks.high));
-        }
-    }
+    let lanes = lanes(args, log, &topic, start, last.is_some(), console).await?;
     // `-f -n 5` shows the last 5 and then follows without bound, as `tail` does.
     let max = if last.is_some() && args.follow { u64::MAX } else { max };
     Ok(Plan {
@@ -116,6 +115,36 @@ fn plan(args: &Tail, log: &dyn Log) -> Result<Plan> {
         last: last.map(|last| usize::try_from(last).unwrap_or(usize::MAX)),
         max,
     })
+}
+
+/// Where each partition begins and ends. `last`: the last records are wanted, so those that an open transaction holds back are not
+/// waited for.
+async fn lanes(
+    args: &Tail,
+    log: &dyn Log,
+    topic: &TopicInfo,
+    start: Start,
+    last: bool,
+    console: Console,
+) -> Result<Vec<(TopicPartition, Offset, Offset)>> {
+    let name: Arc<str> = topic.name.as_str().into();
+    let chosen = (0..topic.partitions).filter(|number| args.partition.is_none_or(|only| only == *number));
+    let partitions: Vec<_> = chosen.map(|number| TopicPartition::new(name.clone(), number)).collect();
+    let (marks, readable) = (log.watermarks_of(&partitions)?, log.stable_ends(&partitions)?);
+    let mut reader = RangeReader::new(log)?;
+    let mut lanes = Vec::new();
+    for ((partition, marks), readable) in partitions.into_iter().zip(marks).zip(readable) {
+        if let Some(held) = held_back(marks, readable) {
+            let what = if last { "are not shown" } else { "are waited for" };
+            console.say(format_args!(
+                "{partition}: {held} offsets from {readable} on stand behind an open transaction and {what}; {}",
+                producers_of(log, &partition)
+            ));
+        }
+        let from = start.resolve(log, &mut reader, &partition, marks, readable).await?;
+        lanes.push((partition, from, if last { readable } else { marks.high }));
+    }
+    Ok(lanes)
 }
 
 struct Session {

@@ -50,6 +50,7 @@ fn contradictions_and_half_sentences_are_usage_errors() {
         ("topics list -b one -X linger=5", "property `linger` is unknown"),
         ("demo --brokers one", "`demo` takes no `--brokers`: it runs on an embedded log of its own"),
         ("batch discount --date 2010-12-01 --from f -b one", "`batch` takes no `--brokers`"),
+        ("schemas list -b one", "no schema registry is named"),
         ("process totals --static-membership", "`--static-membership` is for Kafka"),
         ("process totals --group-protocol consumer", "`--group-protocol` is for Kafka"),
         ("process totals --at-least-once", "`--at-least-once` is for Kafka"),

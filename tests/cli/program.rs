@@ -116,7 +116,7 @@ impl Place {
     pub(crate) fn records(&self, topic: &str) -> u64 {
         let list = self.run("topics list --format json");
         let row = list.json().into_iter().find(|row| row["topic"] == topic);
-        row.map_or(0, |row| row["records"].as_u64().unwrap())
+        row.map_or(0, |row| row["offsets"].as_u64().unwrap())
     }
 
     /// A topic's records without their offsets, partition by partition.

@@ -13,6 +13,7 @@ fn a_wrong_command_line_is_a_usage_error() {
         ("process", "a subcommand is missing"),
         ("process totals --sise 5s", "a similar argument exists: '--size'"),
         ("process totals --size 5", "`5` is no duration"),
+        ("process totals --size -5s", "`-5s` is below zero"),
         ("process totals --size 1.5s", "`1.5s` is no duration"),
         ("process totals --emit sometimes", "`sometimes` is no way to emit"),
         ("process totals --app a/b", "`a/b` is no name"),
@@ -57,6 +58,7 @@ fn what_can_be_read_and_makes_no_sense_has_a_code_of_its_own() {
         // Milliseconds, so soon after 1970 that no registration fits before it.
         ("simulate invoices --start 2024", "`start`"),
         ("simulate invoices --late 60% --duplicates 60%", "at most 100 %"),
+        ("simulate invoices --late 150%", "at most 100 %"),
         ("simulate radars --keys 0", "`0`"),
         ("sink csv --topic invoices --out d --segment-records 0", "--segment-records"),
     ] {

@@ -14,7 +14,7 @@ fn a_group_shows_its_positions_lag_and_members() {
     assert_eq!(sum("offset") + 50, place.records("invoices"));
     let text = place.done("groups").out;
     assert!(text.contains("group totals: 0 members"), "{text}");
-    assert!(text.contains("LAG_RECORDS"), "{text}");
+    assert!(text.contains("LAG_OFFSETS"), "{text}");
 }
 
 #[test]

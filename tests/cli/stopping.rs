@@ -57,7 +57,7 @@ fn ctrl_c_ends_cleanly_with_everything_committed() {
 #[test]
 fn a_bounded_run_that_is_stopped_says_so_by_its_code() {
     let place = Place::new();
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 143)] {
         let mut simulating = place.start(&format!("simulate invoices --count 4000 --rate 50 --app {signal}"));
         let changelog = format!("{signal}-changelog");
         until("its first commit", || place.records(&changelog) > 0);

@@ -24,6 +24,7 @@ import kafka
 
 PARTITIONS = {"radars": 1, "owners": 1}
 DEFAULT_PARTITIONS = 4
+BROADCAST = {"radars"}  # read whole, so it does not matter where a record stands
 VALUE_MAX_BYTES = 1_000_000
 HEADER_BYTES = 5
 MAX_EVENT_TIME = 4_102_444_800_000  # 2100-01-01
@@ -66,6 +67,8 @@ def by_topic(rows, partitions=None):
         count = partitions.get(record["topic"], DEFAULT_PARTITIONS)
         if "partition" not in record:
             record["partition"] = kafka.partition(record["key"], count)
+        if record.get("key") is not None and record["topic"] not in BROADCAST:
+            record["home"] = kafka.partition(record["key"], count)
         record.setdefault("timestamp", record.get("time_ms"))
         topics[record["topic"]][record["partition"]].append(record)
     for numbers in topics.values():
@@ -88,6 +91,13 @@ def bad(record, max_event_time=MAX_EVENT_TIME):
     if reason is None and not sensible(record):
         reason = "rule"
     return reason
+
+
+def unfit(record):
+    """The same for a processor, which also asks where the record stands: murmur2 gives its key another partition, its `home`."""
+    reason = bad(record)
+    is_elsewhere = record.get("home", record["partition"]) != record["partition"]
+    return "wrong-partition" if is_elsewhere and reason != "too-large" else reason
 
 
 def sensible(record):

@@ -28,7 +28,7 @@ def table_of(log, key_field, dead):
     """{key: [events in the order of the log]}; bad records are dead-lettered."""
     events = {}
     for record in log:
-        reason = records.bad(record)
+        reason = records.unfit(record)
         if reason:
             dead.append(records.dead_letter(record, reason))
         else:
@@ -94,7 +94,7 @@ def run_task(task, readings, vehicle_log, radar_log, schedule, hold_for):
     remembered, held = {}, {}  # identity -> time it may be forgotten after; identity -> (reading, missing)
     stream_time, under = None, 0
     for record in readings:
-        reason = records.bad(record)
+        reason = records.unfit(record)
         if reason is None and schedule.period(record["value"]["measured_at"]) is None:
             reason = "rule"  # from before the schedule begins: nobody can say what it would cost
         if reason:

@@ -145,6 +145,22 @@ class Records(unittest.TestCase):
         self.assertEqual(number, kafka.partition("21", 4))
         self.assertEqual([(record["offset"], record["timestamp"]) for record in found], [(0, 7), (1, 7)])
 
+    def test_a_record_in_another_partition_than_its_keys_is_unfit_for_a_processor_only(self):
+        home = kafka.partition("c", 4)
+        row = {"topic": "invoices", "key": "c", "time_ms": 7, "value": Avro.VALUE}
+
+        def reasons(**parts):
+            [[[record]]] = [numbers.values() for numbers in records.by_topic([row | parts]).values()]
+            return records.bad(record), records.unfit(record)
+
+        self.assertEqual(reasons(), (None, None))
+        self.assertEqual(reasons(partition=home), (None, None))
+        elsewhere = {"partition": (home + 1) % 4}
+        self.assertEqual(reasons(**elsewhere), (None, "wrong-partition"))
+        self.assertEqual(reasons(**elsewhere, error="wrong-magic"), ("wrong-magic", "wrong-partition"))
+        self.assertEqual(reasons(**elsewhere, error="too-large"), ("too-large", "too-large"))
+        self.assertEqual(reasons(**elsewhere, error="wrong-magic", topic="radars"), ("wrong-magic", "wrong-magic"))
+
 
 def sale(time, amount=1, customer="c", currency="GBP", number="1"):
     value = {"invoice_id": number, "customer_id": customer, "issued_at": time, "amount_minor": amount,

@@ -46,7 +46,7 @@ def run_task(task: int, invoices, size: int, advance: int, grace: int):
                 )
 
     for record in invoices:
-        reason = records.bad(record)
+        reason = records.unfit(record)
         if reason:
             dead.append(records.dead_letter(record, reason))
             continue

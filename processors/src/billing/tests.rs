@@ -2,7 +2,7 @@
 
 use tidegate_runtime::avro::SchemaCache;
 use tidegate_runtime::driver::{DrivenRecord, TestDriver};
-use tidegate_runtime::log::{SchemaId, SchemaRegistry};
+use tidegate_runtime::log::{SchemaId, SchemaRegistry, TopicPartition, partition_for};
 use tidegate_runtime::window::{Emit, TimeWindows};
 use tidegate_schemas::{CustomerTotal, Invoice, InvoiceLine, Record};
 
@@ -170,6 +170,30 @@ fn what_cannot_be_counted_is_dead_lettered() {
     driver.end_input().unwrap();
     let expected = [row("C1", "GBP", 5, 15, 1, i64::MAX), row("C1", "GBP", 10, 20, 1, i64::MAX)];
     assert_eq!(totals(&mut driver), expected);
+}
+
+/// Else each of two tasks would give a final total for the customer, and both would be wrong.
+#[test]
+fn an_invoice_in_another_partition_than_its_customers_is_dead_lettered_and_moves_no_time() {
+    let mut driver = TestDriver::new(totals_topology(APP, options(5_000, 5_000, 0)), 4).unwrap();
+    let home = partition_for(b"C1", 4);
+    for (partition, time) in [(home, 1), ((home + 1) % 4, 2), ((home + 2) % 4, 60_000), (home, 3)] {
+        let invoice = invoice(time, "C1", 5, "GBP");
+        let value = driver.encode(INVOICES.name, INVOICES.schema, &invoice).unwrap();
+        let to = TopicPartition::new(INVOICES.name, partition);
+        driver.append_to(&to, EventTime(time), Some(invoice.key()), Some(&value)).unwrap();
+        driver.process().unwrap();
+        driver.commit().unwrap();
+    }
+    driver.restart().unwrap();
+    driver.end_input().unwrap();
+    assert_eq!(totals(&mut driver), [row("C1", "GBP", 0, 5_000, 2, 10)]);
+    let message = format!(
+        "its key belongs in partition {home} of 4 by murmur2; set `partitioner=murmur2_random` in the producer, or the like in its \
+         language"
+    );
+    assert_eq!(refusals(&mut driver), vec![("wrong-partition".to_owned(), message); 2]);
+    assert_eq!((driver.total("dead-letters"), driver.total("wrong-partition")), (2, 2));
 }
 
 #[test]

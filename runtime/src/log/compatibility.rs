@@ -16,10 +16,10 @@ use crate::error::{Error, Result};
 pub(super) fn standing(subject: &str, schema: &str, versions: &[(SchemaId, String)]) -> Result<Standing> {
     let wanted = normalise(subject, schema)?;
     let is_same = |text: &str| normalise(subject, text).is_ok_and(|text| text == wanted);
-    if let Some((id, _)) = versions.iter().find(|(_, text)| is_same(text)) {
-        return Ok(Standing::Registered(*id));
-    }
     let reader = parse(subject, schema)?;
+    if let Some((id, _)) = versions.iter().find(|(_, text)| is_same(text)) {
+        return Ok(registered(subject, *id, &reader, versions));
+    }
     for (version, (_, text)) in (1..).zip(versions) {
         if let Some(why) = obstacle(text, &reader) {
             let what = format!("the new schema of `{subject}` cannot read version {version}: {why}");
@@ -27,6 +27,27 @@ pub(super) fn standing(subject: &str, schema: &str, versions: &[(SchemaId, Strin
         }
     }
     Ok(if versions.is_empty() { Standing::Missing } else { Standing::Compatible })
+}
+
+/// How a schema stands to the versions of `subject` that is one of them.
+pub(super) fn known(
+    subject: &str,
+    schema: &str,
+    id: SchemaId,
+    versions: &[(SchemaId, String)],
+) -> Result<Standing> {
+    Ok(registered(subject, id, &parse(subject, schema)?, versions))
+}
+
+fn registered(subject: &str, id: SchemaId, reader: &Schema, versions: &[(SchemaId, String)]) -> Standing {
+    match versions.last().and_then(|(_, newest)| obstacle(newest, reader)) {
+        None => Standing::Registered(id),
+        Some(why) => {
+            let newest = versions.len();
+            let what = format!("the schema of `{subject}` cannot read version {newest}, the newest: {why}");
+            Standing::Overtaken(id, what)
+        }
+    }
 }
 
 /// Why `reader` cannot read everything that was written by the schema in `writer`.

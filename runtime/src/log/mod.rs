@@ -286,6 +286,15 @@ pub trait Log: Send + Sync {
         partitions.iter().map(|partition| self.watermarks(partition)).collect()
     }
 
+    /// Where readers of these partitions stand still now, in their order: the high watermark or, before it, the first record of the oldest
+    /// open transaction (Kafka's last stable offset). A log that keeps open transactions to itself has nothing of the kind.
+    ///
+    /// # Errors
+    /// As [`watermarks`](Log::watermarks), for the first that has none.
+    fn stable_ends(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
+        Ok(self.watermarks_of(partitions)?.into_iter().map(|marks| marks.high).collect())
+    }
+
     /// The first offset whose record's time is `time` or later; the high watermark if there is none.
     ///
     /// # Errors

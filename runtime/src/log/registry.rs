@@ -26,6 +26,8 @@ pub fn subject_of_value(topic: &str) -> String {
 pub enum Standing {
     /// It is one of its versions.
     Registered(SchemaId),
+    /// It is one of its versions, and cannot read the newest one: what is written by that is lost on it. With the reason.
+    Overtaken(SchemaId, String),
     /// It is none of its versions and can read every one of them: it may be registered.
     Compatible,
     /// The subject has no versions: it may be registered.

@@ -131,6 +131,11 @@ impl Worker<'_> {
             return self.read_output(number).map(|()| false);
         }
         let has_more = hosted.task.run(&mut self.outgoing, Turn::of_bytes(SEND_BYTES));
+        if let Some(misplaced) = hosted.task.take_misplaced()
+            && self.options.status.is_first_misplaced()
+        {
+            self.options.notice.say(format_args!("`{}`: {misplaced}", self.plan.app));
+        }
         hosted.touched |= hosted.task.is_dirty();
         if hosted.touched {
             fault_point::reached("after-processing-before-produce");

@@ -84,6 +84,8 @@ pub struct Snapshot {
     pub workers: BTreeMap<u32, WorkerStatus>,
     /// What every worker did for every task it ever hosted: worker, task.
     pub ledgers: BTreeMap<(u32, u32), Ledger>,
+    /// A record in another partition than its key's has been told of: one line is enough for all workers.
+    misplaced_told: bool,
 }
 
 impl StatusBoard {
@@ -103,6 +105,11 @@ impl StatusBoard {
     #[must_use]
     pub fn total(&self, counter: &str) -> u64 {
         self.lock().tasks.values().map(|task| task.counters.get(counter)).sum()
+    }
+
+    /// True for the first worker that has a misplaced record to tell of.
+    pub(super) fn is_first_misplaced(&self) -> bool {
+        !std::mem::replace(&mut self.lock().misplaced_told, true)
     }
 
     /// The task is hosted elsewhere now: what it does there is not seen from here. Another worker of this process may have it already.

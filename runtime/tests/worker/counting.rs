@@ -117,6 +117,18 @@ impl Place {
         producer.commit(None).unwrap();
     }
 
+    /// Writes each key into the partition named with it.
+    pub(crate) fn append_to(&self, records: &[(u32, Vec<u8>)]) {
+        let topic: Arc<str> = "words".into();
+        let mut producer = self.log.producer("writer").unwrap();
+        let mut outgoing = Outgoing::default();
+        for (partition, key) in records {
+            outgoing.partition(&topic, *partition).push(EventTime(1_000), Some(key), Some(b"good"), &[]);
+        }
+        producer.send(&mut outgoing).unwrap();
+        producer.commit(None).unwrap();
+    }
+
     /// Every key's output must count up from 1 to what was written.
     pub(crate) fn check(&self) {
         let mut counted: BTreeMap<Vec<u8>, u64> = BTreeMap::new();

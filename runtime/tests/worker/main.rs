@@ -8,6 +8,7 @@
 //! - `interleavings`: a test driver in small steps.
 //! - `judging`: a topology that notices what it was not shown in time.
 //! - `lives`: ends, restarts, several workers, takeovers.
+//! - `placement`: records in another partition than their key's.
 //! - `progress`: commits that show nothing can wait.
 //! - `faults`: unknown outcomes, fencing, a registry out of reach.
 //! - `regressions`: faults that were found and mended.
@@ -28,6 +29,7 @@ mod ingesting;
 mod interleavings;
 mod judging;
 mod lives;
+mod placement;
 mod progress;
 mod refusals;
 mod regressions;

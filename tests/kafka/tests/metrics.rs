@@ -77,7 +77,7 @@ fn a_process_on_kafka_serves_readiness_lag_and_commits_also_when_the_broker_was_
     assert_eq!(page.sum("tidegate_task_phase", &[("phase", "running")]), 4.0, "the fifth worker is a spare");
     assert!(page.sum(COMMITS, &[]) >= 4.0, "each worker with a task has committed");
     until("no lag for `groups`", DEADLINE, || {
-        lag_by_groups(&world) == "group totals: 5 members, lag 0 records"
+        lag_by_groups(&world) == "group totals: 5 members, lag 0 offsets"
     });
 
     world.cluster.kill_broker();

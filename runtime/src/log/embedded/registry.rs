@@ -26,7 +26,7 @@ pub(super) fn register(
 ) -> Outcome<SchemaId> {
     let older = versions(connection, subject)?;
     match standing(subject, schema, &older)? {
-        Standing::Registered(id) => return Ok(id),
+        Standing::Registered(id) | Standing::Overtaken(id, _) => return Ok(id),
         Standing::Incompatible(what) => return Err(refusal(what).into()),
         Standing::Compatible | Standing::Missing => {}
     }

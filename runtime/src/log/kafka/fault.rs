@@ -35,7 +35,11 @@ impl Failure {
 
     /// The error a caller sees: `what` was tried.
     pub(super) fn named(self, what: &str) -> Error {
-        match remedy(self.effective_code()) {
+        let code = self.effective_code();
+        match remedy(code) {
+            Some(remedy) if code == Code::SSL => {
+                Error::Untrusted { what: format!("could not {what}: {self}"), remedy: remedy.to_owned() }
+            }
             Some(remedy) => {
                 Error::Refused { what: format!("could not {what}: {self}"), remedy: remedy.to_owned() }
             }
@@ -266,6 +270,17 @@ mod tests {
             Failure { heard: Some(password), ..Failure::new(Code::OperationTimedOut, "Local: Timed out") };
         let text = failure.named("ask").to_string();
         assert!(text.contains("SASL authentication error") && text.contains("check the user"), "{text}");
+    }
+
+    /// Out of reach, for a script: nothing that is kept contradicts what was asked.
+    #[test]
+    fn a_failed_tls_check_is_an_error_of_its_own() {
+        let heard = Word { code: Some(Code::SSL), text: "certificate verify failed".to_owned() };
+        let failure =
+            Failure { heard: Some(heard), ..Failure::new(Code::OperationTimedOut, "Local: Timed out") };
+        let error = failure.named("ask");
+        assert!(matches!(error, Error::Untrusted { .. }), "{error}");
+        assert_eq!(error.reaction(), Reaction::Stop);
     }
 
     #[test]

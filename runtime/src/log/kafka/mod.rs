@@ -98,6 +98,10 @@ impl Log for KafkaLog {
         self.admin.ends(partitions)
     }
 
+    fn stable_ends(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
+        self.admin.stable_ends(partitions)
+    }
+
     fn offset_at_time(&self, partition: &TopicPartition, time: EventTime) -> Result<Offset> {
         self.admin.offset_at_time(partition, time)
     }

@@ -3,6 +3,7 @@
 //! - `earlier`: what a first start reads of its earlier output.
 //! - `order`: tables run ahead, and what is left is worked off.
 
+mod admission;
 mod earlier;
 mod order;
 
@@ -164,6 +165,10 @@ fn task_of(inputs: Vec<Input>) -> Task {
 
 /// Task 0 of one around a processor.
 fn task_around(processor: Box<dyn Processor>, inputs: Vec<Input>) -> Task {
+    Task::new(parts_of(processor, inputs), "changelog".into())
+}
+
+fn parts_of(processor: Box<dyn Processor>, inputs: Vec<Input>) -> TaskParts {
     let routes = Routes {
         partition: 0,
         sinks: vec![("copies".into(), 1)],
@@ -171,7 +176,7 @@ fn task_around(processor: Box<dyn Processor>, inputs: Vec<Input>) -> Task {
         late: "late".into(),
         duplicates: "again".into(),
     };
-    let parts = TaskParts {
+    TaskParts {
         app: "copy".to_owned(),
         routes,
         inputs,
@@ -181,8 +186,7 @@ fn task_around(processor: Box<dyn Processor>, inputs: Vec<Input>) -> Task {
         history: History(1),
         tasks: 1,
         earlier_output: None,
-    };
-    Task::new(parts, "changelog".into())
+    }
 }
 
 fn copies(task: &mut Task) -> usize {

@@ -79,4 +79,10 @@ pub(crate) fn a_check_says_how_a_schema_stands_and_registers_nothing(home: &dyn 
     let error = registry.check("t-value", "no json").unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert_eq!(registry.versions("t-value").unwrap().len(), 1);
+    // The newest reads all that is older, and is read by it no more.
+    registry.register("t-value", &record(C_WITH_DEFAULT)).unwrap();
+    let Standing::Overtaken(known, why) = check(&record(A)) else { panic!("{:?}", check(&record(A))) };
+    assert_eq!(known, id);
+    assert!(why.contains("version 2"), "{why}");
+    assert_eq!(registry.register("t-value", &record(A)).unwrap(), id, "it is one of the versions still");
 }

@@ -234,6 +234,15 @@ impl Admin {
         if partitions.is_empty() { Ok(Vec::new()) } else { offsets::ends(&*self.client()?, partitions) }
     }
 
+    /// The last stable offsets of several partitions, in their order.
+    pub(super) fn stable_ends(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
+        if partitions.is_empty() {
+            Ok(Vec::new())
+        } else {
+            offsets::stable_ends(&*self.client()?, partitions)
+        }
+    }
+
     pub(super) fn offset_at_time(&self, partition: &TopicPartition, time: EventTime) -> Result<Offset> {
         let ends = self.watermarks(partition)?;
         // Times below zero mean something else to a broker, and every record may have one.

@@ -34,15 +34,23 @@ pub(super) fn ends(client: &Client, partitions: &[TopicPartition]) -> Result<Vec
         let (low, high) = (lowest.send(client)?, highest.send(client)?);
         Ok((found(client, low)?, found(client, high)?))
     })?;
-    let end = |ends: &Found, partition: &TopicPartition| {
-        ends.get(partition)
-            .copied()
-            .ok_or_else(|| Error::Defect(format!("no offset of `{partition}` came back")))
-    };
     partitions
         .iter()
-        .map(|partition| Ok(Watermarks { low: end(&low, partition)?, high: end(&high, partition)? }))
+        .map(|partition| Ok(Watermarks { low: end_of(&low, partition)?, high: end_of(&high, partition)? }))
         .collect()
+}
+
+/// How far these partitions can be read by who reads committed, in their order: their last stable offsets.
+pub(super) fn stable_ends(client: &Client, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
+    let asked = Asked::new(partitions, Spec::RD_KAFKA_OFFSET_SPEC_LATEST as i64)?;
+    let ends = of_known(client, partitions, "look up how far readers come in", || {
+        found(client, asked.send_as(client, Request::reading_committed)?)
+    })?;
+    partitions.iter().map(|partition| end_of(&ends, partition)).collect()
+}
+
+fn end_of(ends: &Found, partition: &TopicPartition) -> Result<Offset> {
+    ends.get(partition).copied().ok_or_else(|| Error::Defect(format!("no offset of `{partition}` came back")))
 }
 
 /// The first offset at which anything has this time or a later one; `None` if nothing has. A transaction's marker counts too, with
@@ -166,7 +174,15 @@ impl Asked {
     }
 
     fn send<'c>(&self, client: &'c Client) -> std::result::Result<Request<'c>, Failure> {
-        let request = Request::new(client, Kind::RD_KAFKA_ADMIN_OP_LISTOFFSETS)?;
+        self.send_as(client, |request| request)
+    }
+
+    fn send_as<'c>(
+        &self,
+        client: &'c Client,
+        with: impl Fn(Request<'c>) -> Request<'c>,
+    ) -> std::result::Result<Request<'c>, Failure> {
+        let request = with(Request::new(client, Kind::RD_KAFKA_ADMIN_OP_LISTOFFSETS)?);
         // SAFETY: the list lives through the call, which copies it.
         Ok(request.send(|client, options, queue| unsafe {
             sys::rd_kafka_ListOffsets(client, self.0.as_ptr(), options, queue);

@@ -92,6 +92,19 @@ impl<'c> Request<'c> {
         self
     }
 
+    /// What stands behind an open transaction does not count.
+    pub(super) fn reading_committed(self) -> Request<'c> {
+        let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+        // SAFETY: the options are ours; the error object, if there is one, is ours to free.
+        unsafe {
+            let error = sys::rd_kafka_AdminOptions_set_isolation_level(self.options.as_ptr(), level);
+            if !error.is_null() {
+                sys::rd_kafka_error_destroy(error);
+            }
+        }
+        self
+    }
+
     /// Sends it by `ask`, which gets the client, the options and the queue for the answer.
     pub(super) fn send(
         self,

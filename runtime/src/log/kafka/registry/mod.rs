@@ -38,7 +38,7 @@ use self::questions::Questions;
 use self::servers::Servers;
 use super::connection::RegistryConnection;
 use crate::error::{Error, Result};
-use crate::log::compatibility::{normalise, refusal, standing};
+use crate::log::compatibility::{known, normalise, refusal, standing};
 use crate::log::{SchemaId, SchemaRegistry, Standing};
 
 /// How long is waited for what.
@@ -114,7 +114,7 @@ impl ConfluentRegistry {
     }
 
     fn reached(&self) -> Result<&Reached> {
-        self.reached.as_ref().ok_or_else(|| Error::Refused {
+        self.reached.as_ref().ok_or_else(|| Error::Unnamed {
             what: "no schema registry is named".to_owned(),
             remedy: "give --registry URL or TIDEGATE_REGISTRY".to_owned(),
         })
@@ -178,7 +178,7 @@ fn register(
         return Ok(Ok(id));
     }
     let unregistered = match standing(subject, schema, &servers.versions(subject)?) {
-        Ok(Standing::Registered(id)) => return Ok(Ok(id)),
+        Ok(Standing::Registered(id) | Standing::Overtaken(id, _)) => return Ok(Ok(id)),
         Ok(Standing::Compatible | Standing::Missing) => None,
         Ok(Standing::Incompatible(what)) => Some(refusal(what)),
         Err(error) => Some(error),
@@ -199,7 +199,7 @@ fn register(
 
 fn check(servers: &Servers, subject: &str, schema: &str) -> Result<Result<Standing>, Fault> {
     if let Some(id) = servers.find(subject, schema)? {
-        return Ok(Ok(Standing::Registered(id)));
+        return Ok(known(subject, schema, id, &servers.versions(subject)?));
     }
     let by_our_rule = standing(subject, schema, &servers.versions(subject)?);
     if matches!(by_our_rule, Ok(Standing::Compatible)) && !servers.accepts(subject, schema)? {
