@@ -15,7 +15,7 @@ use crate::avro::{Encoder, SchemaCache};
 use crate::changelog::History;
 use crate::error::{Error, Result};
 use crate::log::{
-    Chunk, Offset, Outgoing, Records, SchemaId, SchemaRegistry, TopicPartition, partition_for,
+    Chunk, Offset, Outgoing, Records, SchemaId, SchemaRegistry, TopicPartition, check_sizes, partition_for,
     subject_of_value,
 };
 use crate::processor::Routes;
@@ -128,7 +128,23 @@ impl TestDriver {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<()> {
-        self.append(topic, time, key, value)?;
+        self.pipe_with_headers(topic, time, key, value, &[])
+    }
+
+    /// Writes a record with headers as [`pipe`](TestDriver::pipe) writes one without.
+    ///
+    /// # Errors
+    /// As [`pipe`](TestDriver::pipe).
+    pub fn pipe_with_headers(
+        &mut self,
+        topic: &str,
+        time: EventTime,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+    ) -> Result<()> {
+        let to = self.partition_of(topic, key)?;
+        self.log.entry(to).or_default().push(time, key, value, headers);
         self.process()?;
         if self.commit_each { self.commit() } else { Ok(()) }
     }
@@ -144,13 +160,17 @@ impl TestDriver {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<()> {
+        let to = self.partition_of(topic, key)?;
+        self.log.entry(to).or_default().push(time, key, value, &[]);
+        Ok(())
+    }
+
+    fn partition_of(&self, topic: &str, key: Option<&[u8]>) -> Result<TopicPartition> {
         let source = self.topology.sources().iter().find(|source| source.topic == topic);
         let source = source.ok_or_else(|| Error::UnknownTopic(topic.to_owned()))?;
         let partitions = if source.kind == SourceKind::Broadcast { 1 } else { self.partitions };
         let partition = key.map_or(0, |key| partition_for(key, partitions));
-        let to = TopicPartition::new(topic, partition);
-        self.log.entry(to).or_default().push(time, key, value, &[]);
-        Ok(())
+        Ok(TopicPartition::new(topic, partition))
     }
 
     /// Moves stream time of every idle task by `elapsed_ms`, as `--idle-close` does.
@@ -199,14 +219,15 @@ impl TestDriver {
     /// Commits every task.
     ///
     /// # Errors
-    /// None today; a driver that can be made to fail may come.
+    /// [`Refused`](Error::Refused) if a task has written a record that no log takes.
     pub fn commit(&mut self) -> Result<()> {
         for task in self.tasks.iter_mut().filter(|task| task.is_dirty()) {
             self.committed.extend(task.prepare_commit(&mut self.outgoing));
             let changelog = &mut self.changelogs[task.number() as usize];
             let first = Offset(changelog.low + changelog.blocks.len() as i64);
             let own = task.changelog_partition();
-            for (_, records) in self.outgoing.batches_mut().filter(|(to, _)| **to == own) {
+            for (to, records) in self.outgoing.batches_mut().filter(|(to, _)| **to == own) {
+                check_sizes(to, records)?;
                 let blocks = (0..records.len()).filter_map(|index| records.value(index));
                 changelog.blocks.extend(blocks.map(<[u8]>::to_vec));
                 records.clear();
@@ -218,6 +239,7 @@ impl TestDriver {
             }
         }
         for (to, records) in self.outgoing.batches() {
+            check_sizes(to, records)?;
             let outputs = self.outputs.entry(to.topic.to_string()).or_default();
             outputs.extend((0..records.len()).map(|index| driven(to, records, index)));
         }
@@ -314,7 +336,8 @@ fn unread(log: &BTreeMap<TopicPartition, Records>, input: &Input) -> Chunk {
     let mut records = Records::default();
     if let Some(all) = log.get(partition) {
         for index in usize::try_from(from.0).unwrap_or_default()..all.len() {
-            records.push(all.time(index), all.key(index), all.value(index), &[]);
+            let headers: Vec<_> = all.headers(index).collect();
+            records.push(all.time(index), all.key(index), all.value(index), &headers);
         }
     }
     Chunk::contiguous(partition.clone(), from, from, records, end_of(log, partition))
