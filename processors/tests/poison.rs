@@ -137,7 +137,10 @@ fn a_part_that_is_too_large_leaves_its_beginning_its_length_and_its_digest() {
     // The headers were largest, and without them the rest fits.
     assert_eq!(header("headers-length").unwrap(), "700010");
     // python3: sha256(b"".join(len(p).to_bytes(4, "big") + p for p in (b"first", b"1", b"huge", b"h" * 700000)))
-    assert_eq!(header("headers-sha256").unwrap(), "5a3656bafd7243e8916ee3c0561299b715dea76b7687f8d2fb9ed8131e5c40f4");
+    assert_eq!(
+        header("headers-sha256").unwrap(),
+        "5a3656bafd7243e8916ee3c0561299b715dea76b7687f8d2fb9ed8131e5c40f4"
+    );
     assert_eq!(header("first").unwrap(), "1");
     assert_eq!(header("huge"), None);
     assert_eq!((dead[0].key.as_ref(), dead[0].value.as_ref()), (Some(&key), Some(&value)));

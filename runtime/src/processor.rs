@@ -226,7 +226,8 @@ impl<'a> Context<'a> {
         }
         let to = TopicPartition::new(topic.clone(), partition);
         let size = key.len() + value.len();
-        let message = format!("a result for `{to}` has {size} bytes with its key; a log takes {RECORD_MAX_BYTES}");
+        let message =
+            format!("a result for `{to}` has {size} bytes with its key; a log takes {RECORD_MAX_BYTES}");
         let result = Aside {
             topic: to.topic.clone(),
             partition,

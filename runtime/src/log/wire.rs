@@ -42,7 +42,9 @@ pub fn check_sizes(to: &TopicPartition, records: &Records) -> Result<()> {
     match (0..records.len()).map(size).find(|size| *size > RECORD_MAX_BYTES) {
         None => Ok(()),
         Some(size) => Err(Error::Refused {
-            what: format!("cannot send a record of {size} bytes to `{to}`: at most {RECORD_MAX_BYTES} are sent"),
+            what: format!(
+                "cannot send a record of {size} bytes to `{to}`: at most {RECORD_MAX_BYTES} are sent"
+            ),
             remedy: "shorten its value, key or headers".to_owned(),
         }),
     }

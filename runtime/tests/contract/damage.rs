@@ -7,8 +7,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tidegate_runtime::Error;
-use tidegate_runtime::log::{Log, Offset, read_range};
 use tidegate_runtime::log::embedded::EmbeddedLog;
+use tidegate_runtime::log::{Log, Offset, read_range};
 use tidegate_runtime::time::EventTime;
 
 use crate::cases::home::*;
@@ -213,7 +213,8 @@ fn no_flipped_bit_of_any_column_changes_what_is_read() {
     let log = home.open();
     let raw = Connection::open(file(&home)).unwrap();
     let expected: Vec<i64> = (100..130).collect();
-    let seeks: Vec<(i64, i64)> = vec![(0, 0), (105, 5), (111, 11), (119, 19), (121, 21), (129, 29), (500, 30)];
+    let seeks: Vec<(i64, i64)> =
+        vec![(0, 0), (105, 5), (111, 11), (119, 19), (121, 21), (129, 29), (500, 30)];
     let columns = [
         ("batches", "partition"),
         ("batches", "base_offset"),

@@ -72,7 +72,12 @@ pub(super) fn insert_partition(connection: &Connection, topic: &str, number: u32
 }
 
 /// Writes the watermarks of `row`.
-pub(super) fn set_marks(connection: &Connection, topic: &str, number: u32, row: &PartitionRow) -> Outcome<()> {
+pub(super) fn set_marks(
+    connection: &Connection,
+    topic: &str,
+    number: u32,
+    row: &PartitionRow,
+) -> Outcome<()> {
     connection
         .prepare_cached("UPDATE partitions SET low = ?2, high = ?3, checksum = ?4 WHERE id = ?1")?
         .execute(params![row.id, row.marks.low.0, row.marks.high.0, row.checksum(topic, number)])?;
@@ -307,7 +312,8 @@ pub(super) fn first_at_time(
     while position < row.marks.high {
         let found = rows.next().map_err(|cause| at_damage(cause.into(), partition, position))?;
         let Some(found) = found else { break };
-        let (head, checksum) = columns(found, row.id).map_err(|fault| at_damage(fault, partition, position))?;
+        let (head, checksum) =
+            columns(found, row.id).map_err(|fault| at_damage(fault, partition, position))?;
         let is_first = position == row.marks.low;
         if head.base > position || (head.base < position && !is_first) || head.end() <= position {
             let detail = format!("the batch found there holds {} to {}", head.base, head.end());

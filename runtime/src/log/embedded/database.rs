@@ -109,17 +109,27 @@ fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
 /// can leave the write-ahead log, and the caller's lock keeps others of this program out.
 fn migrate(connection: &mut Connection, file: &Path) -> Outcome<()> {
     connection.busy_timeout(Duration::ZERO)?;
-    let alone = connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0));
+    let alone =
+        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0));
     connection.busy_timeout(BUSY_TIMEOUT)?;
     match alone {
         Ok(mode) if mode == "delete" => {}
-        Err(cause) if !matches!(cause.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => {
+        Err(cause)
+            if !matches!(
+                cause.sqlite_error_code(),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            ) =>
+        {
             return Err(cause.into());
         }
         _ => {
             return Err(Error::Refused {
-                what: format!("`{}` has format version {FORMAT_1} and is used by another process", file.display()),
-                remedy: "stop every process that uses it; then start this one, which takes it over".to_owned(),
+                what: format!(
+                    "`{}` has format version {FORMAT_1} and is used by another process",
+                    file.display()
+                ),
+                remedy: "stop every process that uses it; then start this one, which takes it over"
+                    .to_owned(),
             }
             .into());
         }

@@ -54,8 +54,8 @@ impl Requests {
             .send()
             .map_err(|error| passing(format!("schema registry `{place}`: {}", causes(&error))))?;
         let status = response.status();
-        let body =
-            bounded_body(response, until).map_err(|why| passing(format!("schema registry `{place}` {why}")))?;
+        let body = bounded_body(response, until)
+            .map_err(|why| passing(format!("schema registry `{place}` {why}")))?;
         if !status.is_success() {
             return Err(Fault::said(place, status, &body));
         }

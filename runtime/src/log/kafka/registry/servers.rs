@@ -57,7 +57,10 @@ impl Servers {
                 .tls_certs_merge(authorities.iter().cloned())
                 .build()
                 .map_err(|error| Error::Refused {
-                    what: format!("cannot make a client for the schema registry at `{url}`: {}", causes(&error)),
+                    what: format!(
+                        "cannot make a client for the schema registry at `{url}`: {}",
+                        causes(&error)
+                    ),
                     remedy: "check its address and its CA file".to_owned(),
                 })?;
             let user = user.or_else(|| connection.user.clone());
@@ -123,7 +126,8 @@ impl Servers {
     /// The id of `schema` if the registry knows it as a version of `subject`.
     pub(super) fn find(&self, subject: &str, schema: &str) -> Result<Option<SchemaId>, Fault> {
         let path = format!("/subjects/{}?deleted=false", encoded(subject));
-        let found: Result<RawRegisteredSchema, Fault> = self.ask(|server| server.post(&path, &supplied(schema)));
+        let found: Result<RawRegisteredSchema, Fault> =
+            self.ask(|server| server.post(&path, &supplied(schema)));
         match found {
             Err(Fault::Unknown) => Ok(None),
             found => found?.id.map(|id| Some(SchemaId(id))).ok_or_else(|| incomplete("a schema's id")),

@@ -150,7 +150,11 @@ fn endless(head: &'static str) -> (String, Arc<AtomicUsize>) {
 
 #[test]
 fn an_answer_is_read_up_to_its_bound() {
-    for head in ["HTTP/1.1 200 Said\r\n\r\n", "HTTP/1.1 500 Said\r\n\r\n", "HTTP/1.1 200 Said\r\nContent-Length: 99999999999\r\n\r\n"] {
+    for head in [
+        "HTTP/1.1 200 Said\r\n\r\n",
+        "HTTP/1.1 500 Said\r\n\r\n",
+        "HTTP/1.1 200 Said\r\nContent-Length: 99999999999\r\n\r\n",
+    ] {
         let (url, most) = endless(head);
         let registry = registry(&url);
         assert_transient(registry.schema(SchemaId(7)), "sent an answer of more than 10485760 bytes");
