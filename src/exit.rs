@@ -148,6 +148,7 @@ fn of_batch(error: &tidegate_batch::Error) -> Option<Exit> {
 fn of_replay(error: &ReplayError) -> Option<Exit> {
     match error {
         ReplayError::Read { cause, .. } => of_io(cause).or(Some(Exit::Input)),
+        ReplayError::BadLines { cause, .. } => of_io(cause),
         ReplayError::Option(_) => Some(Exit::Senseless),
         _ => Some(Exit::Input),
     }

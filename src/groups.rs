@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Groups, context: &Context) -> Result<Exit> {
     for (number, group) in groups.iter().enumerate() {
         let rows = rows(&*log, group)?;
         match args.format {
-            Format::Json => output.line(as_json(group, &rows))?,
+            Format::Json => output.json(as_json(group, &rows))?,
             Format::Text => {
                 if number > 0 {
                     output.line("")?;

@@ -1,7 +1,9 @@
 //! Which log: the flags that name it, and opening it.
 //!
-//! Promise: commands that write make the topics of the table; commands that only look create nothing, not even a directory. A topic
-//! that exists keeps its partitions; another count that was asked for is refused.
+//! Guarantees: only commands that bring records in (`demo`, `simulate`, `replay`) create an embedded log, and they say so; every other
+//! command refuses a directory without one, so a mistyped `--data` is noticed. Commands that write create the topics of the table;
+//! commands that only look create nothing, not even a directory. A topic that exists keeps its partitions; another count that was
+//! asked for is refused.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,15 +78,20 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// The log, made if it is not there, with every topic of the table.
-    pub(crate) fn open_or_create(&self, partitions: PartitionArgs) -> Result<Arc<dyn Log>> {
-        let log: Arc<dyn Log> = match &self.place {
-            Where::Embedded => {
-                self.check_place()?;
-                Arc::new(EmbeddedLog::open(&self.data)?)
-            }
-            Where::Kafka(connection) => Arc::new(KafkaLog::open(connection.clone())?),
-        };
+    /// Opens the log, with every topic of the table. An embedded one that is not there is created, which the user is told.
+    pub(crate) fn open_or_create(&self, partitions: PartitionArgs, console: Console) -> Result<Arc<dyn Log>> {
+        if matches!(self.place, Where::Kafka(_)) || self.has_log()? {
+            return self.open_with_topics(partitions);
+        }
+        let log = EmbeddedLog::open(&self.data)?;
+        console.say(format_args!("created a new log in `{}`", self.data.display()));
+        create_topics(&log, partitions.partitions)?;
+        Ok(Arc::new(log))
+    }
+
+    /// Opens the log, which must be there, with every topic of the table.
+    pub(crate) fn open_with_topics(&self, partitions: PartitionArgs) -> Result<Arc<dyn Log>> {
+        let log = self.open_existing()?;
         create_topics(&*log, partitions.partitions)?;
         Ok(log)
     }
@@ -94,10 +101,7 @@ impl Home {
         if let Where::Kafka(connection) = &self.place {
             return Ok(Arc::new(KafkaLog::open(connection.clone())?));
         }
-        self.check_place()?;
-        // A directory that may not be searched is another thing than one that holds no log.
-        let found = self.data.join(LOG_FILE).try_exists();
-        if !found.with_context(|| format!("could not look into `{}`", self.data.display()))? {
+        if !self.has_log()? {
             let message = format!(
                 "there is no log in `{}`; name its directory with --data or a Kafka cluster with --brokers, or start one with `tidegate \
                  simulate`",
@@ -140,12 +144,15 @@ impl Home {
         self.kafka().map(|_| self.data.join("state").join(app))
     }
 
-    fn check_place(&self) -> Result<()> {
+    /// True if the directory holds an embedded log.
+    fn has_log(&self) -> Result<bool> {
         if self.data.exists() && !self.data.is_dir() {
             let message = format!("`{}` is a file; name a directory with --data", self.data.display());
             return Err(Exit::NoAccess.because(message));
         }
-        Ok(())
+        // A directory that may not be searched is another thing than one that holds no log.
+        let found = self.data.join(LOG_FILE).try_exists();
+        found.with_context(|| format!("could not look into `{}`", self.data.display()))
     }
 }
 

@@ -26,6 +26,7 @@ mod schemas;
 mod signals;
 mod simulate;
 mod sink;
+mod size;
 mod table;
 mod topics;
 mod workers;

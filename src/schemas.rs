@@ -124,7 +124,7 @@ fn list(args: &List, registry: &dyn SchemaRegistry) -> Result<Exit> {
         let versions = registry.versions(&subject)?;
         if args.format == Format::Json {
             let versions = (1..).zip(&versions).map(|(version, (id, schema))| as_json(version, *id, schema));
-            output.line(json!({ "subject": subject.as_str(), "versions": versions.collect::<Vec<_>>() }))?;
+            output.json(json!({ "subject": subject.as_str(), "versions": versions.collect::<Vec<_>>() }))?;
         }
         rows.extend(
             (1..).zip(&versions).map(|(version, (id, _)): (u32, _)| {
@@ -175,7 +175,7 @@ fn print(format: Format, rows: &[Row]) -> Result<()> {
             for Row { topic, word, id, why } in rows {
                 let subject = subject_of_value(topic);
                 let id = id.map(|id| id.0);
-                output.line(json!({
+                output.json(json!({
                     "topic": topic, "subject": subject, "standing": word, "id": id, "reason": why,
                 }))?;
             }

@@ -165,7 +165,7 @@ fn write(
     let metrics = common.metrics.bind()?;
     let stop = Stop::on_signals()?;
     let (watch, written) = produce::show(metrics, &app, &stop, context.console)?;
-    let log = context.home.open_or_create(common.partitions)?;
+    let log = context.home.open_or_create(common.partitions, context.console)?;
     watch.opened(&log, &Topology::changelog_of(&app));
     context.console.say(format_args!("{app}: writing into {}", log.address()));
     let plan = Plan {

@@ -146,7 +146,7 @@ fn open(
     let source = Source::Sink { name: settings.name.clone(), board: settings.board.clone() };
     // A sink is one thread: when it fails the process ends, and nobody is left to tell.
     let watch = metrics.serve(source, &stop, context.console)?;
-    let log = context.home.open_or_create(common.partitions)?;
+    let log = context.home.open_with_topics(common.partitions)?;
     watch.opened(&log, topic);
     Ok((stop, log))
 }

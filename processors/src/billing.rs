@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::avro::{Decoder, Encoder};
 use tidegate_runtime::log::RecordRef;
+use tidegate_runtime::quote::quoted;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::topology::{Source, TaskEnvironment, Topology};
 pub use tidegate_runtime::window::WindowOptions as TotalsOptions;
@@ -123,16 +124,13 @@ impl Aggregation for Totals {
 /// from the others. The currency becomes part of a window's key, so it must have the length a currency has.
 fn check_key(key: &[u8], invoice: &Billed<'_>) -> Result<(), BadRecord> {
     if key != invoice.customer_id.as_bytes() {
-        let (key, customer) = (String::from_utf8_lossy(key), invoice.customer_id);
-        return Err(BadRecord::new(
-            Reason::Rule,
-            format!("key `{key}` is not the customer's id, `{customer}`"),
-        ));
+        let (key, customer) = (quoted(key), quoted(invoice.customer_id));
+        return Err(BadRecord::new(Reason::Rule, format!("key {key} is not the customer's id, {customer}")));
     }
     let currency = invoice.currency;
     if currency.len() != CURRENCY_BYTES - 1 || !currency.iter().all(u8::is_ascii_uppercase) {
-        let currency = String::from_utf8_lossy(currency);
-        return Err(BadRecord::new(Reason::Rule, format!("currency `{currency}` is no ISO 4217 code")));
+        let currency = quoted(currency);
+        return Err(BadRecord::new(Reason::Rule, format!("currency {currency} is no ISO 4217 code")));
     }
     Ok(())
 }

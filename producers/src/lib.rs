@@ -25,5 +25,6 @@ pub use options::{DEFAULT_START_MS, OptionError, Share, Shares};
 pub use produced::{Fault, Produced, Value};
 pub use radars::{RadarOptions, simulate_radars};
 pub use replay::{
-    MoersReplay, MoersSummary, ReplayError, RetailReplay, RetailSummary, replay_invoices, replay_radars,
+    MoersReplay, MoersSummary, RadarFile, ReplayBounds, ReplayError, RetailReplay, RetailSummary, TakeBad,
+    replay_invoices, replay_radars,
 };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tidegate_producers::{
-    MoersReplay, Produced, ReplayError, RetailReplay, RetailSummary, Value, replay_invoices, replay_radars,
+    MoersReplay, Produced, RadarFile, ReplayBounds, ReplayError, RetailReplay, RetailSummary, Value,
 };
 use tidegate_schemas::{Invoice, Reading};
 
@@ -20,6 +20,16 @@ fn excerpt(name: &str) -> PathBuf {
 /// A file of the full data; none where the variable is not set.
 fn full(name: &str) -> Option<PathBuf> {
     std::env::var_os("TIDEGATE_DATA").map(|directory| Path::new(&directory).join(name))
+}
+
+/// Without a bad line.
+fn replay_invoices(file: &Path) -> Result<RetailReplay, ReplayError> {
+    tidegate_producers::replay_invoices(file, ReplayBounds::default(), &mut Err::<(), _>)
+}
+
+fn replay_radars(file: &Path, seed: u64, vehicles: u32) -> Result<MoersReplay, ReplayError> {
+    let options = RadarFile { seed, vehicles, ..RadarFile::default() };
+    tidegate_producers::replay_radars(file, options, ReplayBounds::default(), &mut Err::<(), _>)
 }
 
 fn invoices(replay: &mut RetailReplay) -> Vec<Invoice> {
@@ -228,13 +238,128 @@ fn a_wrong_value_is_named_with_file_line_and_field() {
     }
 }
 
+/// The lines that are left out, with what is wrong, and the records of the others.
+fn sifted<R: Iterator<Item = Result<Produced, ReplayError>>>(
+    make: impl FnOnce(&mut dyn FnMut(ReplayError) -> Result<(), ReplayError>) -> Result<R, ReplayError>,
+) -> (Vec<(u64, String, String)>, Vec<Value>) {
+    let mut bad = Vec::new();
+    let mut take = |error: ReplayError| {
+        let ReplayError::Value { line, field, text, .. } = error else { return Err(error) };
+        bad.push((line, field.to_owned(), String::from_utf8(text).unwrap()));
+        Ok(())
+    };
+    let made = make(&mut take).unwrap().map(|record| record.unwrap().value).collect();
+    (bad, made)
+}
+
 #[test]
-fn after_an_error_a_replay_gives_nothing_more() {
+fn bad_lines_are_left_out_with_their_numbers_whatever_ends_the_lines() {
+    for end in ["\n", "\r\n"] {
+        let lines = [
+            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
+            "1,s,d,1,2010-12-01 08:26:00,1.0,,X",
+            "2,s,d,six,2010-12-01 08:26:00,1.0,,X",
+            "3,s,\"two",
+            "lines\",x,2010-12-01 08:26:00,1.0,,X",
+            "",
+            "4,s,d",
+            "1,s,\"over\"\"two",
+            "lines\",1,2010-12-01 08:26:00,1.0,,X",
+            "5,s,d,9223372036854775807,2010-12-01 08:26:00,9223372036854,,X",
+            "6,s,\"not closed,1,2010-12-01 08:26:00,1.0,,X",
+        ];
+        let (_directory, path) = file(&(lines.join(end) + end));
+        let bounds = ReplayBounds::default();
+        let (bad, made) = sifted(|bad| tidegate_producers::replay_invoices(&path, bounds, bad));
+        let told: Vec<_> = bad.iter().map(|(line, field, _)| (*line, field.as_str())).collect();
+        let expected =
+            [(3, "Quantity"), (4, "Quantity"), (7, "number of fields"), (11, "the record"), (10, "invoice")];
+        assert_eq!(told, expected);
+        assert_eq!(bad[0].2, lines[2]);
+        assert_eq!(bad[1].2, format!("{}\n{}", lines[3], lines[4]));
+        assert_eq!(made.len(), 1);
+        let Value::Invoice(invoice) = &made[0] else { panic!("{made:?}") };
+        assert_eq!((invoice.invoice_id.as_str(), invoice.amount_minor, invoice.lines.len()), ("1", 200, 2));
+        assert_eq!(invoice.lines[1].description, "over\"two\nlines");
+
+        let lines = ["24.10.16 08:37:29;00;032;01;0", "nonsense", "24.10.16 08:37:30;00;033;01;0"];
+        let (_directory, path) = file(&(lines.join(end) + end));
+        let (bad, made) =
+            sifted(|bad| tidegate_producers::replay_radars(&path, RadarFile::default(), bounds, bad));
+        assert_eq!(bad, [(2, "the line".to_owned(), "nonsense".to_owned())]);
+        let readings: Vec<_> = made.iter().filter(|value| matches!(value, Value::Reading(_))).collect();
+        assert_eq!(readings.len(), 2);
+        let Value::Reading(last) = readings[1] else { panic!() };
+        assert_eq!((last.sequence, last.speed_kmh), (3, 33), "a reading's number is its line's");
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_is_a_bad_one_and_the_next_is_read() {
+    let bounds = ReplayBounds { line_bytes: 100, ..ReplayBounds::default() };
+    let long = "x".repeat(50_000);
     let (_directory, path) =
-        file(&format!("{HEADER}1,s,d,x,2010-12-01 08:26:00,1.0,,X\n2,s,d,1,2010-12-01 08:26:00,1.0,,X\n"));
-    let mut replay = replay_invoices(&path).unwrap();
-    assert!(replay.next().unwrap().is_err());
-    assert!(replay.next().is_none());
+        file(&format!("24.10.16 08:37:29;00;032;01;0\r\n{long}\r\n24.10.16 08:37:30;00;033;01;0\n{long}"));
+    let (bad, made) =
+        sifted(|bad| tidegate_producers::replay_radars(&path, RadarFile::default(), bounds, bad));
+    assert_eq!(bad.iter().map(|(line, ..)| *line).collect::<Vec<_>>(), [2, 4]);
+    assert!(bad.iter().all(|(_, _, text)| text.len() <= 102));
+    assert_eq!(made.iter().filter(|value| matches!(value, Value::Reading(_))).count(), 2);
+    // A quotation mark does not get around it.
+    let rows = "1,s,d,1,2010-12-01 08:26:00,1.0,,X\n".repeat(10);
+    let (_directory, path) = file(&format!("{HEADER}1,s,\"d,\n{rows}2,s,d,1,2010-12-01 08:26:00,1.0,,X\n"));
+    let (bad, made) = sifted(|bad| tidegate_producers::replay_invoices(&path, bounds, bad));
+    assert!(bad.iter().all(|(_, _, text)| text.len() < 200), "{bad:?}");
+    assert!(!made.is_empty(), "{bad:?}");
+}
+
+#[test]
+fn what_unpacks_without_an_end_is_given_up() {
+    use std::io::Write as _;
+    let line = "24.10.16 08:37:29;00;032;01;0\n".repeat(1_000);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    (0..100).for_each(|_| packed.write_all(line.as_bytes()).unwrap());
+    let (_directory, path) = file("");
+    fs::write(&path, packed.finish().unwrap()).unwrap();
+    let replay = |unpacked_bytes| {
+        let bounds = ReplayBounds { unpacked_bytes, ..ReplayBounds::default() };
+        tidegate_producers::replay_radars(&path, RadarFile::default(), bounds, &mut Err::<(), _>)
+    };
+    assert!(replay(None).is_ok() && replay(Some(3_000_000)).is_ok());
+    let error = replay(Some(2_999_999)).err().unwrap();
+    assert!(matches!(error, ReplayError::TooLarge { .. }), "{error}");
+    assert!(error.to_string().contains("unpacks to more than 2999999 bytes"), "{error}");
+}
+
+#[test]
+fn the_radar_its_limit_and_its_zone_can_be_told() {
+    let (_directory, path) = file("28.07.21 08:00:29;00;45;0;0\r\n");
+    let options = RadarFile {
+        radar_id: "other-street".to_owned(),
+        speed_limit_kmh: 60,
+        zone: "UTC".to_owned(),
+        ..RadarFile::default()
+    };
+    let bounds = ReplayBounds::default();
+    let mut replay = tidegate_producers::replay_radars(&path, options, bounds, &mut Err::<(), _>).unwrap();
+    let made: Vec<_> = replay.by_ref().map(|record| record.unwrap().value).collect();
+    assert_eq!(replay.summary().over_limit, 0);
+    let Value::RadarEvent(radar) = &made[0] else { panic!("{made:?}") };
+    assert_eq!(
+        (radar.radar_id.as_str(), radar.speed_limit_kmh, radar.place.as_str()),
+        ("other-street", 60, "other-street")
+    );
+    let Some(Value::Reading(reading)) = made.last() else { panic!("{made:?}") };
+    assert_eq!((reading.radar_id.as_str(), reading.measured_at), ("other-street", 1_627_459_229_000));
+    for options in [
+        RadarFile { radar_id: String::new(), ..RadarFile::default() },
+        RadarFile { speed_limit_kmh: 0, ..RadarFile::default() },
+        RadarFile { zone: "Mars".to_owned(), ..RadarFile::default() },
+    ] {
+        let error =
+            tidegate_producers::replay_radars(&path, options, bounds, &mut Err::<(), _>).err().unwrap();
+        assert!(matches!(error, ReplayError::Option(_)), "{error}");
+    }
 }
 
 #[test]
@@ -251,7 +376,7 @@ fn a_wrong_radar_line_is_named() {
         ("nothing", "the line is `nothing`; expected time;00;speed;length;direction"),
         (
             "24.10.16 08:37;00;032;01;0",
-            "time is `24.10.16 08:37`; expected a time as `24.10.16 08:37:29` that Berlin's clocks showed",
+            "time is `24.10.16 08:37`; expected a time as `24.10.16 08:37:29` that the clocks of its zone showed",
         ),
         (
             "24.10.16 08:37:29;01;032;01;0",
@@ -267,7 +392,7 @@ fn a_wrong_radar_line_is_named() {
         ),
     ] {
         let (_directory, path) = file(&format!("{sound}{line}\n"));
-        let error = replay_radars(&path, 1, 10).unwrap().find_map(Result::err).unwrap().to_string();
+        let error = replay_radars(&path, 1, 10).err().unwrap().to_string();
         assert!(error.ends_with(&format!("file` line 2: {message}")), "{error}");
     }
 }

@@ -12,7 +12,9 @@
 //! transactional id prevents them).
 //!
 //! Block: format version (1 byte), length of the header (varint), header (postcard), entries. Entry: tag (0 put, 1 delete, 2 clear
-//! shard), then store number (byte), key and value, each with its length (varint); or the shard's number (byte).
+//! shard), then store number (byte), key and value, each with its length (varint); or the shard's number (byte). An entry of any size is
+//! written: one that is too large for a block is cut into parts, in blocks that follow each other. A part: tag (3 first, 4 next, 5
+//! last), 0 (byte), bytes of the entry with their length (varint).
 
 mod block;
 mod restore;
@@ -30,9 +32,12 @@ use crate::processor::Counters;
 use crate::store::{Entries, SHARDS, Store};
 use crate::time::{EventTime, StreamTime};
 
-/// Where a block ends and the next begins: a quarter of Kafka's record limit, so that one last large entry (at most
-/// [`VALUE_MAX_BYTES`](crate::processor::VALUE_MAX_BYTES) and its key) still fits behind it.
+/// Where a block ends and the next begins: a quarter of Kafka's record limit.
 const BLOCK_TARGET_BYTES: usize = 256 * 1024;
+
+/// An entry that is larger is written in parts. With the greatest whole entry and its progress a block stays well below the limit of
+/// Kafka, 1 048 588 bytes; parts of a large entry have [`BLOCK_TARGET_BYTES`].
+const ENTRY_WHOLE_BYTES: usize = 512 * 1024;
 
 /// A snapshot of a shard this small is not worth waiting for: without it, an almost empty state would never be trimmed.
 const SNAPSHOT_MIN_BYTES: usize = 1_024;
@@ -40,6 +45,9 @@ const SNAPSHOT_MIN_BYTES: usize = 1_024;
 const PUT: u8 = 0;
 const DELETE: u8 = 1;
 const CLEAR: u8 = 2;
+const FIRST_PART: u8 = 3;
+const NEXT_PART: u8 = 4;
+const LAST_PART: u8 = 5;
 
 /// Names what a task remembers from its first commit until a reset: drawn at random when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +176,16 @@ fn store_number(number: usize) -> u8 {
     u8::try_from(number).expect("a topology has a handful of stores")
 }
 
+fn put_entry(into: &mut Vec<u8>, tag: u8, store: u8, key: &[u8], value: &[u8]) {
+    into.extend([tag, store]);
+    put_varint(into, key.len() as u64);
+    into.extend_from_slice(key);
+    if tag == PUT {
+        put_varint(into, value.len() as u64);
+        into.extend_from_slice(value);
+    }
+}
+
 /// Entries on their way into blocks.
 struct Blocks<'a> {
     entries: Vec<u8>,
@@ -194,16 +212,30 @@ impl Blocks<'_> {
     }
 
     fn entry(&mut self, tag: u8, key: &[u8], value: &[u8]) {
-        if self.entries.len() + key.len() + value.len() > BLOCK_TARGET_BYTES && !self.entries.is_empty() {
+        let size = key.len() + value.len();
+        if self.entries.len() + size > BLOCK_TARGET_BYTES && !self.entries.is_empty() {
             self.finish(None);
         }
-        self.entries.push(tag);
-        self.entries.push(self.store);
-        put_varint(&mut self.entries, key.len() as u64);
-        self.entries.extend_from_slice(key);
-        if tag == PUT {
-            put_varint(&mut self.entries, value.len() as u64);
-            self.entries.extend_from_slice(value);
+        if size > ENTRY_WHOLE_BYTES {
+            let mut whole = Vec::with_capacity(size + 32);
+            put_entry(&mut whole, tag, self.store, key, value);
+            self.parts(&whole);
+        } else {
+            put_entry(&mut self.entries, tag, self.store, key, value);
+        }
+    }
+
+    /// The last part shares its block with what follows.
+    fn parts(&mut self, entry: &[u8]) {
+        let last = entry.len().div_ceil(BLOCK_TARGET_BYTES) - 1;
+        for (number, part) in entry.chunks(BLOCK_TARGET_BYTES).enumerate() {
+            let tag = if number == last { LAST_PART } else { NEXT_PART };
+            self.entries.extend([if number == 0 { FIRST_PART } else { tag }, 0]);
+            put_varint(&mut self.entries, part.len() as u64);
+            self.entries.extend_from_slice(part);
+            if number < last {
+                self.finish(None);
+            }
         }
     }
 

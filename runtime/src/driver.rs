@@ -22,7 +22,7 @@ use crate::avro::{Encoder, SchemaCache};
 use crate::changelog::History;
 use crate::error::{Error, Result};
 use crate::log::{
-    Chunk, Offset, Outgoing, Records, SchemaRegistry, TopicPartition, Watermarks, partition_for,
+    Chunk, Offset, Outgoing, Records, SchemaRegistry, TopicPartition, Watermarks, check_sizes, partition_for,
     subject_of_value,
 };
 use crate::task::{ErrorBudget, Input, Phase, Task, TaskBuilder, Turn};
@@ -154,7 +154,23 @@ impl TestDriver {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<()> {
-        self.append(topic, time, key, value)?;
+        self.pipe_with_headers(topic, time, key, value, &[])
+    }
+
+    /// Writes a record with headers as [`pipe`](TestDriver::pipe) writes one without.
+    ///
+    /// # Errors
+    /// As [`pipe`](TestDriver::pipe).
+    pub fn pipe_with_headers(
+        &mut self,
+        topic: &str,
+        time: EventTime,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+    ) -> Result<()> {
+        let to = self.input_of(topic, key);
+        self.append_with_headers(&to, time, (key, value), headers)?;
         self.process()?;
         if self.commit_each { self.commit() } else { Ok(()) }
     }
@@ -170,8 +186,7 @@ impl TestDriver {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<()> {
-        let partition = key.map_or(0, |key| partition_for(key, self.partitions_of(topic)));
-        self.append_to(&TopicPartition::new(topic, partition), time, key, value)
+        self.append_to(&self.input_of(topic, key), time, key, value)
     }
 
     /// Writes a record to one partition of an input topic, whatever its key.
@@ -185,12 +200,26 @@ impl TestDriver {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<()> {
+        self.append_with_headers(to, time, (key, value), &[])
+    }
+
+    fn append_with_headers(
+        &mut self,
+        to: &TopicPartition,
+        time: EventTime,
+        (key, value): (Option<&[u8]>, Option<&[u8]>),
+        headers: &[(&str, &[u8])],
+    ) -> Result<()> {
         let is_input = self.topology.sources().iter().any(|source| *source.topic == *to.topic);
         if !is_input || to.partition >= self.partitions_of(&to.topic) {
             return Err(Error::UnknownTopic(to.to_string()));
         }
-        self.log.entry(to.clone()).or_default().push(time, key, value, &[]);
+        self.log.entry(to.clone()).or_default().push(time, key, value, headers);
         Ok(())
+    }
+
+    fn input_of(&self, topic: &str, key: Option<&[u8]>) -> TopicPartition {
+        TopicPartition::new(topic, key.map_or(0, |key| partition_for(key, self.partitions_of(topic))))
     }
 
     fn partitions_of(&self, topic: &str) -> u32 {
@@ -299,14 +328,15 @@ impl TestDriver {
     /// Commits every task.
     ///
     /// # Errors
-    /// None today; a driver that can be made to fail may come.
+    /// [`Refused`](Error::Refused) if a task has written a record that no log takes.
     pub fn commit(&mut self) -> Result<()> {
         for task in self.tasks.iter_mut().filter(|task| task.is_dirty()) {
             self.committed.extend(task.prepare_commit(&mut self.outgoing));
             let changelog = &mut self.changelogs[task.number() as usize];
             let first = Offset(changelog.low + changelog.blocks.len() as i64);
             let own = task.changelog_partition();
-            for (_, records) in self.outgoing.batches_mut().filter(|(to, _)| **to == own) {
+            for (to, records) in self.outgoing.batches_mut().filter(|(to, _)| **to == own) {
+                check_sizes(to, records)?;
                 let blocks = (0..records.len()).filter_map(|index| records.value(index));
                 changelog.blocks.extend(blocks.map(<[u8]>::to_vec));
                 records.clear();
@@ -318,6 +348,7 @@ impl TestDriver {
             }
         }
         for (to, records) in self.outgoing.batches() {
+            check_sizes(to, records)?;
             if self.topology.sinks().iter().any(|sink| *sink.topic == *to.topic) {
                 let kept = self.log.entry(to.clone()).or_default();
                 (0..records.len()).for_each(|index| copy_to(kept, records, index));

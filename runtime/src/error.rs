@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::log::Coordinates;
+use crate::quote::{bounded, printable};
 
 /// The result of anything that touches the log or the state.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -184,9 +185,9 @@ pub struct BadRecord {
 }
 
 impl BadRecord {
-    /// A bad record with its reason and a message for people.
+    /// A bad record with its reason and a message for people: what is not printable in it is escaped, and its length has a bound.
     pub fn new(reason: Reason, message: impl Into<String>) -> BadRecord {
-        BadRecord { reason, message: message.into() }
+        BadRecord { reason, message: bounded(&printable(&message.into())).into_owned() }
     }
 }
 

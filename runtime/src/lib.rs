@@ -29,6 +29,7 @@ pub mod log;
 pub mod notice;
 pub mod patience;
 pub mod processor;
+pub mod quote;
 pub mod store;
 pub mod task;
 pub mod time;

@@ -4,14 +4,19 @@
 //! gives the same output wherever and however often it runs (law 11). All it may do is in [`Context`]: move stream time, forward records,
 //! and put records aside. Iterating over a hash map while forwarding breaks the promise: use ordered stores.
 
+mod letter;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::error::BadRecord;
-use crate::log::{Coordinates, Offset, Outgoing, RecordRef, TopicPartition, partition_for};
+use self::letter::Letter;
+use crate::error::{BadRecord, Reason};
+use crate::log::{
+    Coordinates, Offset, Outgoing, RECORD_MAX_BYTES, RecordRef, TopicPartition, headers_size, partition_for,
+    wire_size,
+};
 use crate::store::Store;
 use crate::time::{EventTime, StreamTime};
 
@@ -19,7 +24,7 @@ use crate::time::{EventTime, StreamTime};
 /// of 1 048 588, with room for key, headers and framing.
 pub const VALUE_MAX_BYTES: usize = 1_000_000;
 
-/// How much of a value over [`VALUE_MAX_BYTES`] stays in its dead letter: enough to recognise it by.
+/// How much of a part that is too large (value, key, headers) stays in its dead letter: enough to recognise it by.
 pub const DEAD_LETTER_PREFIX_BYTES: usize = 1_024;
 
 /// The heart of a task. One value per task; all state it keeps is in its [`stores`](Processor::stores).
@@ -206,75 +211,76 @@ impl<'a> Context<'a> {
         self.counters.add(name, count);
     }
 
-    /// Writes a record to output number `sink`, to the partition of its key.
+    /// Writes a record to output number `sink`, to the partition of its key. A result that no log could take (its key came from a huge
+    /// record) becomes a dead letter `too-large` instead, with as much of it as fits.
     ///
     /// # Panics
     /// If the topology declares no such sink.
     pub fn forward(&mut self, sink: usize, time: EventTime, key: &[u8], value: &[u8]) {
         let (topic, partitions) = &self.routes.sinks[sink];
         let partition = partition_for(key, *partitions);
-        self.outgoing.partition(topic, partition).push(time, Some(key), Some(value), &[]);
+        if key.len() + value.len() < RECORD_MAX_BYTES / 2
+            || wire_size(Some(key), Some(value), std::iter::empty()) <= RECORD_MAX_BYTES
+        {
+            self.outgoing.partition(topic, partition).push(time, Some(key), Some(value), &[]);
+            return;
+        }
+        let to = TopicPartition::new(topic.clone(), partition);
+        let size = key.len() + value.len();
+        let message =
+            format!("a result for `{to}` has {size} bytes with its key; a log takes {RECORD_MAX_BYTES}");
+        let result = Aside {
+            topic: to.topic.clone(),
+            partition,
+            offset: Offset(0),
+            time,
+            key: Some(key.to_vec()),
+            value: Some(value.to_vec()),
+            headers: Vec::new(),
+        };
+        self.write_dead_letter(&result, &to.to_string(), &BadRecord::new(Reason::TooLarge, message));
     }
 
     /// Puts a record into the late topic, with what it missed: `details` become headers.
     pub fn late(&mut self, record: &Aside, details: &[(&str, String)]) {
         self.counters.add("late", 1);
         let topic = self.routes.late.clone();
-        self.put_aside(&topic, record, record.value.as_deref(), details);
+        self.put_aside(&topic, record, &record.coordinates().to_string(), details);
     }
 
     /// Puts a record into the duplicates topic.
     pub fn duplicate(&mut self, record: &Aside) {
         self.counters.add("duplicates", 1);
         let topic = self.routes.duplicates.clone();
-        self.put_aside(&topic, record, record.value.as_deref(), &[]);
+        self.put_aside(&topic, record, &record.coordinates().to_string(), &[]);
     }
 
     /// Puts a record into the dead-letter topic. An error returned from [`Processor::process`] does this by itself; this is for
     /// records that turn out bad later.
     pub fn dead_letter(&mut self, record: &Aside, bad: &BadRecord) {
+        self.write_dead_letter(record, &record.coordinates().to_string(), bad);
+    }
+
+    fn write_dead_letter(&mut self, record: &Aside, origin: &str, bad: &BadRecord) {
         self.counters.add("dead-letters", 1);
         let topic = self.routes.dead_letters.clone();
-        let mut details = vec![("reason", bad.reason.code().to_owned()), ("message", bad.message.clone())];
-        let value = record.value.as_deref();
-        let kept = value.map(|value| match value.get(..DEAD_LETTER_PREFIX_BYTES) {
-            Some(prefix) if value.len() > VALUE_MAX_BYTES => prefix,
-            _ => value,
-        });
-        if let Some(value) = value.filter(|value| value.len() > VALUE_MAX_BYTES) {
-            details.push(("length", value.len().to_string()));
-            details.push(("sha256", hex(&Sha256::digest(value))));
-        }
-        self.put_aside(&topic, record, kept, &details);
+        let details = [("reason", bad.reason.code().to_owned()), ("message", bad.message.clone())];
+        self.put_aside(&topic, record, origin, &details);
     }
 
     /// The task's number, with the origin's log time (law 11).
-    fn put_aside(
-        &mut self,
-        topic: &Arc<str>,
-        record: &Aside,
-        value: Option<&[u8]>,
-        details: &[(&str, String)],
-    ) {
-        let origin = record.coordinates().to_string();
-        let mut headers: Vec<(&str, &[u8])> =
-            record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-        headers.push(("origin", origin.as_bytes()));
-        headers.extend(details.iter().map(|(name, value)| (*name, value.as_bytes())));
+    fn put_aside(&mut self, topic: &Arc<str>, record: &Aside, origin: &str, details: &[(&str, String)]) {
+        let mut added: Vec<(&str, &[u8])> = vec![("origin", origin.as_bytes())];
+        added.extend(details.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let letter = Letter::new(record, headers_size(added.iter().copied()));
+        let mut headers = letter.headers;
+        headers.extend(added);
+        headers.extend(letter.facts.iter().map(|(name, value)| (*name, value.as_bytes())));
         self.outgoing.partition(topic, self.routes.partition).push(
             record.time,
-            record.key.as_deref(),
-            value,
+            letter.key,
+            letter.value,
             &headers,
         );
     }
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

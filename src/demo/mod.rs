@@ -82,7 +82,7 @@ fn play(
     context: &Context,
     stop: &Stop,
 ) -> Result<Option<Vec<Check>>> {
-    let log = context.home.open_or_create(partitions)?;
+    let log = context.home.open_or_create(partitions, context.console)?;
     let stages = Stages::new(log.clone(), place, scenario, stop, context.console.notice())?;
     let tap = tap::Tap::open(log.clone())?;
     let mut sampler = Sampler::new(&stages, &tap);
@@ -118,7 +118,7 @@ fn finish(place: &Place, scenario: Scenario, checks: &[Check], stop: &Stop) -> R
         // Below the last picture, which stays.
         output.line("")?;
     }
-    output.text(&summary::text(place, scenario, checks, view::Palette::choose()))?;
+    output.coloured(&summary::text(place, scenario, checks, view::Palette::choose()))?;
     output.flush()?;
     if wrong == 0 {
         return Ok(stop.exit(true));

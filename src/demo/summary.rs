@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use tidegate_runtime::quote::printable;
+
 use super::Scenario;
 use super::check::Check;
 use super::place::{Place, words};
@@ -26,7 +28,7 @@ pub(super) fn text(place: &Place, scenario: Scenario, checks: &[Check], palette:
     );
     for check in checks {
         let (colour, word) = if check.ok { (good, "ok") } else { (bad, "MISMATCH") };
-        let _ = writeln!(text, "{colour}{word:<INDENT$}{end}{}", folded(&check.what));
+        let _ = writeln!(text, "{colour}{word:<INDENT$}{end}{}", folded(&printable(&check.what)));
     }
     let wrong = checks.iter().filter(|check| !check.ok).count();
     let _ = match wrong {
@@ -41,7 +43,7 @@ pub(super) fn text(place: &Place, scenario: Scenario, checks: &[Check], palette:
         ("discounts", place.discounts()),
         ("this summary", place.summary()),
     ] {
-        let _ = writeln!(text, "  {what:<14}{}", path.display());
+        let _ = writeln!(text, "  {what:<14}{}", printable(&path.display().to_string()));
     }
     let _ = writeln!(text, "\n{bold}What to try next{end}");
     for command in commands(place) {
@@ -75,7 +77,7 @@ fn program() -> String {
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+    let text = printable(&path.display().to_string()).into_owned();
     let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     if !text.is_empty() && text.chars().all(harmless) {
         text

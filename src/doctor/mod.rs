@@ -118,7 +118,7 @@ fn on_embedded(args: &Doctor, context: &Context, report: &mut Report) -> Result<
     }
     // Opening an empty file would fill it.
     if place.file.is_none_or(|file| file.bytes == 0) {
-        let remedy = "`tidegate simulate`, `replay` or `process` makes it";
+        let remedy = "name its directory with --data, or create one with `tidegate simulate` or `replay`";
         return report.add(vec![Finding::warn("log", "there is none yet", remedy)]);
     }
     let log = match context.home.open_existing() {
@@ -150,7 +150,7 @@ impl Report {
             self.worst = self.worst.max(finding.level);
             match self.format {
                 Format::Text => self.output.line(&finding)?,
-                Format::Json => self.output.line(finding.as_json())?,
+                Format::Json => self.output.json(finding.as_json())?,
             }
         }
         self.output.flush()

@@ -1,29 +1,38 @@
 //! The port: `GET /metrics`, `/healthz`, `/readyz`, on a thread and a runtime of its own.
 //!
-//! Promise: nobody who works ever waits for somebody who looks. Connections are bounded in number and in time, and one that is
-//! answered is closed. Broken by: anything in a handler that blocks.
+//! Guarantees: processing never waits for a client. Connections are bounded in number and in time, and an answered one is closed. A
+//! client that sends its request is answered beside any number of clients that send none: each new connection beyond the bound closes
+//! the oldest one without a complete request.
+//! Requires: no handler blocks.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use super::Watched;
 
 /// More than any number of scrapers and probes of one process; each costs a few kilobytes.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long a client may take to say what it wants, and all of one request may take: scrapers give up after 10 s themselves.
+/// How long a client may take to send the head of its request: it is one packet.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long all of one request may take: scrapers give up after 10 s themselves.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PATHS: &str = "there is `/metrics`, `/healthz` and `/readyz`\n";
@@ -57,24 +66,98 @@ pub(super) fn routes(watched: Arc<Watched>) -> Router {
 }
 
 async fn serve(listener: tokio::net::TcpListener, routes: Router) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = Connections::default();
     loop {
-        // Never closed, so there is always a place sooner or later.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             // Too many open files, a client that went: what matters is not to spin.
+            connections.close_oldest_unasked();
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = TowerToHyperService::new(routes.clone());
-        tokio::spawn(async move {
+        connections.make_room().await;
+        connections.begin(stream, routes.clone());
+        // The new connection is looked at before the next one can close it.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The open connections, by age.
+#[derive(Clone, Default)]
+struct Connections {
+    open: Arc<Mutex<BTreeMap<u64, Open>>>,
+    /// The next one's number.
+    next: Arc<AtomicU64>,
+    /// One has ended.
+    ended: Arc<Notify>,
+}
+
+struct Open {
+    /// Its request is complete.
+    has_asked: Arc<AtomicBool>,
+    /// None until its task is known.
+    task: Option<AbortHandle>,
+}
+
+/// Takes a connection off the list, however its task ends.
+struct Place {
+    connections: Connections,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.open().remove(&self.number);
+        self.connections.ended.notify_one();
+    }
+}
+
+impl Connections {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is room for one more. Requests that are complete are answered first: they are bounded in time.
+    async fn make_room(&self) {
+        while self.open().len() >= MAX_CONNECTIONS {
+            if !self.close_oldest_unasked() {
+                self.ended.notified().await;
+            }
+        }
+    }
+
+    /// False if every client has sent its request.
+    fn close_oldest_unasked(&self) -> bool {
+        let mut open = self.open();
+        let found = open.iter().find(|(_, open)| !open.has_asked.load(Ordering::Relaxed));
+        let Some(number) = found.map(|(number, _)| *number) else { return false };
+        if let Some(task) = open.remove(&number).and_then(|open| open.task) {
+            task.abort();
+        }
+        true
+    }
+
+    fn begin(&self, stream: TcpStream, routes: Router) {
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open().insert(number, Open { has_asked: has_asked.clone(), task: None });
+        let place = Place { connections: self.clone(), number };
+        let service = TowerToHyperService::new(routes);
+        // Called once the head of a request is complete; what these routes answer needs no body.
+        let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+            has_asked.store(true, Ordering::Relaxed);
+            hyper::service::Service::call(&service, request)
+        });
+        let task = tokio::spawn(async move {
+            let _place = place;
             let mut http = http1::Builder::new();
-            http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(REQUEST_TIMEOUT);
+            http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
             let connection = http.serve_connection(TokioIo::new(stream), service);
             // A client that goes away or dawdles harms nobody but itself.
             let _ = tokio::time::timeout(REQUEST_TIMEOUT, connection).await;
-            drop(place);
         });
+        if let Some(open) = self.open().get_mut(&number) {
+            open.task = Some(task.abort_handle());
+        }
     }
 }
 

@@ -176,6 +176,70 @@ fn a_failed_worker_is_told_by_healthz() {
     assert_eq!(watched.watch.fatal().count, 2);
 }
 
+/// 500 clients that hold a connection without a complete request; each that is closed comes again, as a client that wants to harm would.
+struct SlowClients {
+    ending: Arc<std::sync::atomic::AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl SlowClients {
+    fn start(address: std::net::SocketAddr, connected: &Arc<std::sync::atomic::AtomicUsize>) -> SlowClients {
+        use std::io::{Read as _, Write as _};
+        use std::sync::atomic::Ordering;
+        let ending = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let client = |number: usize| {
+            let (ending, connected) = (ending.clone(), connected.clone());
+            let hold = move || {
+                while !ending.load(Ordering::Relaxed) {
+                    let Ok(mut stream) = std::net::TcpStream::connect(address) else { continue };
+                    // Every second one begins to speak.
+                    let begun = if number % 2 == 0 { "" } else { "GET /metrics HTTP/1.1\r\nHost: " };
+                    let _ = stream.write_all(begun.as_bytes());
+                    connected.fetch_add(1, Ordering::Relaxed);
+                    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+                    let kind = |ended: std::io::Result<usize>| ended.map_err(|error| error.kind());
+                    while kind(stream.read(&mut [0; 512])) == Err(std::io::ErrorKind::WouldBlock) {
+                        if ending.load(Ordering::Relaxed) {
+                            return;
+                        }
+                    }
+                }
+            };
+            std::thread::Builder::new().stack_size(64 * 1024).spawn(hold).unwrap()
+        };
+        let threads = (0..500).map(client).collect();
+        SlowClients { ending, threads }
+    }
+
+    fn end(self) {
+        self.ending.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+#[test]
+fn a_scrape_is_answered_beside_many_slow_clients() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let source = Source::Producer { app: "a".to_owned(), written: Arc::default() };
+    let watched = Arc::into_inner(watched(source)).unwrap();
+    server::start(listener, watched).unwrap();
+    let connected = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let slow = SlowClients::start(address, &connected);
+    wait_for("500 connections", || connected.load(std::sync::atomic::Ordering::Relaxed) >= 500);
+    for scrape in 0..5 {
+        let began = Instant::now();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "scrape {scrape}: {answer}");
+        assert!(began.elapsed() < Duration::from_secs(1), "scrape {scrape} took {:?}", began.elapsed());
+    }
+    slow.end();
+}
+
 #[test]
 fn nothing_yet_is_a_page_too() {
     let source = Source::Processor { app: "a".to_owned(), board: StatusBoard::default(), workers: 3 };

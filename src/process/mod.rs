@@ -185,7 +185,7 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
     let status = StatusBoard::default();
     let source = Source::Processor { app: app.to_owned(), board: status.clone(), workers: common.workers };
     let watch = metrics.serve(source, &stop, console)?;
-    let log = home.open_or_create(common.partitions)?;
+    let log = home.open_with_topics(common.partitions)?;
     watch.opened(&log, &Topology::changelog_of(app));
     let instance =
         Instance::take(home.directory(), topology.app(), common.instance_id.as_deref(), home.numbering())?;

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Describe, log: &dyn Log) -> Result<Exit> {
     let row = topic(&found.name);
     let mut output = Output::new();
     match args.format {
-        Format::Json => output.line(as_json(&found, row, &versions, &marks))?,
+        Format::Json => output.json(as_json(&found, row, &versions, &marks))?,
         Format::Text => {
             as_text(&found, row, &versions, &marks).iter().try_for_each(|line| output.line(line))?;
         }

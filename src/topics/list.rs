@@ -27,7 +27,7 @@ pub(super) fn run(args: &List, log: &dyn Log) -> Result<Exit> {
         let cleanup = cleanup(&topic);
         if args.format == Format::Json {
             let partitions = topic.partitions;
-            output.line(json!({ "topic": topic.name, "partitions": partitions, "cleanup": cleanup, "offsets": offsets }))?;
+            output.json(json!({ "topic": topic.name, "partitions": partitions, "cleanup": cleanup, "offsets": offsets }))?;
         }
         rows.push(vec![topic.name, topic.partitions.to_string(), cleanup.to_owned(), offsets.to_string()]);
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use tidegate_runtime::avro::{Decoder, SchemaCache};
 use tidegate_runtime::changelog::{Progress, progress_of};
 use tidegate_runtime::log::{Headers, Offset, RecordRef, TopicPartition};
+use tidegate_runtime::quote::printable;
 use tidegate_runtime::topology::Topology;
 
 use super::Format;
@@ -111,7 +112,7 @@ impl Lines {
     fn text(&self, record: &RecordRef<'_>, shown: Shown) -> String {
         let key = match record.key().map(std::str::from_utf8) {
             None => "(no key)".to_owned(),
-            Some(Ok(key)) => printable(key),
+            Some(Ok(key)) => printable(key).into_owned(),
             Some(Err(_)) => format!("base64:{}", plain_base64(record.key().unwrap_or_default())),
         };
         let raw = || {
@@ -120,7 +121,7 @@ impl Lines {
                 .map_or_else(|| "(no value)".to_owned(), |value| format!("base64:{}", plain_base64(value)))
         };
         let value = match shown {
-            Shown::Value(value) => printable(&value.to_string()),
+            Shown::Value(value) => printable(&value.to_string()).into_owned(),
             Shown::Raw(None) => raw(),
             Shown::Raw(Some((reason, message))) => {
                 format!("error {reason}: {}; {}", printable(&message), raw())
@@ -152,13 +153,6 @@ fn summary(progress: &Progress) -> Value {
         "until_end": bounded.map(|run| json!({ "run": run.number, "done": run.done, "ends": places(&run.ends) })),
         "stopped": progress.stopped,
     })
-}
-
-/// Text of unknown origin on one line of a terminal: control characters would do what they say.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }
 
 /// A header's value is text where it can be; a name that comes twice gets a list.

@@ -81,6 +81,7 @@ pub(super) fn run(args: &Tail, log: Arc<dyn Log>, console: Console) -> Result<Ex
     let Some(plan) = planned else { return Ok(stop.exit(args.follow)) };
     let schemas = SchemaCache::new();
     let printer = Printer {
+        format: args.format,
         lines: Lines::new(&args.topic, args.format, schemas.clone()),
         output: Output::new(),
         window: plan.last.map(|last| (last, VecDeque::new())),
@@ -234,6 +235,7 @@ impl Session {
 }
 
 struct Printer {
+    format: Format,
     lines: Lines,
     output: Output,
     /// The last so many lines of what there is at the start.
@@ -252,11 +254,18 @@ impl Printer {
             return Ok(());
         }
         self.left -= 1;
-        self.output.line(line)
+        self.write(&line)
+    }
+
+    fn write(&mut self, line: &str) -> Result<()> {
+        match self.format {
+            Format::Json => self.output.json(line),
+            Format::Text => self.output.line(line),
+        }
     }
 
     fn end_window(&mut self) -> Result<()> {
         let (_, window) = self.window.take().unwrap_or_default();
-        window.into_iter().try_for_each(|line| self.output.line(line))
+        window.into_iter().try_for_each(|line| self.write(&line))
     }
 }

@@ -17,7 +17,9 @@ fn a_log_that_is_not_there_yet_is_no_fault_and_is_not_made() {
     );
     assert_eq!(
         faults(&ended),
-        ["warn  log: there is none yet; `tidegate simulate`, `replay` or `process` makes it"]
+        [
+            "warn  log: there is none yet; name its directory with --data, or create one with `tidegate simulate` or `replay`"
+        ]
     );
     assert!(!place.path("tidegate-data").exists());
     std::fs::create_dir(place.path("tidegate-data")).unwrap();

@@ -6,6 +6,7 @@
 //! - `metrics`: what is served while a command runs, and what the dashboard asks for.
 //! - `doctor`: a line per check and a code, on the embedded log and on a cluster that is away.
 //! - `refusals`: every bad input: one clear line and the code of the table.
+//! - `replay`: files with bad lines, and control characters in any input.
 //! - `tail`: what `topics tail` prints, where it begins and where it stops.
 //! - `schemas`: how schemas stand to the registry, and registering them.
 //! - `connection`: naming a Kafka cluster by flags, variables and a file.
@@ -23,6 +24,7 @@ mod metrics;
 mod program;
 mod promises;
 mod refusals;
+mod replay;
 mod schemas;
 mod state;
 mod stopping;

@@ -79,6 +79,11 @@ fn what_is_not_there_is_named() {
         "schemas register",
         "schemas list",
         "reset --app totals --yes",
+        // A mistyped directory is no reason for a new log.
+        "process totals --until-end",
+        "process speeding",
+        "sink csv --topic invoices --out csv --until-end",
+        "sink sqlite --topic invoices --out read.sqlite3",
     ] {
         place.fails(line, 5, "there is no log in `./tidegate-data`");
     }

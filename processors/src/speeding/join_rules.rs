@@ -13,6 +13,7 @@ use tidegate_runtime::join::{
     Registration, Side, Verdict,
 };
 use tidegate_runtime::log::RecordRef;
+use tidegate_runtime::quote::quoted;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{BadRecord, Key, Reason};
 use tidegate_schemas::{InfractionState, RadarEvent, RadarEventKind, RadarKind, VehicleEventKind};
@@ -156,12 +157,11 @@ fn same_key(record: &RecordRef<'_>, field: &str, value: &str) -> Result<Key, Bad
     let Some(key) = record.key() else {
         return Err(BadRecord::new(
             Reason::NullKey,
-            format!("the record has no key; its {field} is `{value}`"),
+            format!("the record has no key; its {field} is {}", quoted(value)),
         ));
     };
     if key != value.as_bytes() {
-        let key = String::from_utf8_lossy(key);
-        return Err(refused(format!("key `{key}` is not the {field}, `{value}`")));
+        return Err(refused(format!("key {} is not the {field}, {}", quoted(key), quoted(value))));
     }
     Ok(Key::from(key))
 }
@@ -327,10 +327,9 @@ impl JoinRules for SpeedingRules {
     }
 
     fn name_missing(&self, side: Side, key: &[u8]) -> String {
-        let key = String::from_utf8_lossy(key);
         match side {
-            Side::Broadcast => format!("radar `{key}`"),
-            Side::Table => format!("vehicle `{key}`"),
+            Side::Broadcast => format!("radar {}", quoted(key)),
+            Side::Table => format!("vehicle {}", quoted(key)),
         }
     }
 }

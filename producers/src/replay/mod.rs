@@ -1,16 +1,21 @@
-//! Replay of real files: opening them, and errors that say where a file is wrong.
+//! Replay of real files: errors that say where a file is wrong, and who hears of a bad line.
+//!
+//! Guarantees: a replay has checked every line of its file before it gives the first record. Each bad line is handed to a function of the
+//! caller, which ends the replay or lets it go on without that line; the records are the same either way it was called.
 
+mod lines;
 mod moers;
 mod retail;
+mod rows;
 mod zone;
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use tidegate_runtime::quote::quoted;
 
-pub use moers::{MoersReplay, MoersSummary, replay_radars};
+pub use lines::ReplayBounds;
+pub use moers::{MoersReplay, MoersSummary, RadarFile, replay_radars};
 pub use retail::{RetailReplay, RetailSummary, replay_invoices};
 
 /// Why a file cannot be replayed.
@@ -27,7 +32,7 @@ pub enum ReplayError {
         cause: io::Error,
     },
     /// A value in it is not what its format says.
-    #[error("`{}` line {line}: {field} is `{value}`; {remedy}", file.display())]
+    #[error("`{}` line {line}: {field} is {}; {remedy}", file.display(), quoted(value))]
     Value {
         /// Which file.
         file: PathBuf,
@@ -36,9 +41,28 @@ pub enum ReplayError {
         /// Which field.
         field: &'static str,
         /// What stands there.
-        value: String,
+        value: Vec<u8>,
         /// What should.
         remedy: &'static str,
+        /// The line, or the lines of one record, without the last end.
+        text: Vec<u8>,
+    },
+    /// It is compressed, and unpacks to more than it may.
+    #[error("`{}` unpacks to more than {most} bytes; give --max-unpacked if it is no trap", file.display())]
+    TooLarge {
+        /// Which file.
+        file: PathBuf,
+        /// What it may unpack to.
+        most: u64,
+    },
+    /// What a caller did with a bad line failed.
+    #[error("cannot write the bad lines to `{}`", file.display())]
+    BadLines {
+        /// The file they go to.
+        file: PathBuf,
+        /// The system's word.
+        #[source]
+        cause: io::Error,
     },
     /// It changed while it was being read.
     #[error("`{}` changed while it was replayed; start again on a file that nobody writes", file.display())]
@@ -51,21 +75,24 @@ pub enum ReplayError {
     Option(#[from] crate::OptionError),
 }
 
+/// Takes a bad line: an error ends the replay, otherwise it goes on without that line.
+pub type TakeBad<'t> = &'t mut dyn FnMut(ReplayError) -> Result<(), ReplayError>;
+
 /// What a field should have been.
 struct Misfit {
     field: &'static str,
-    value: String,
+    value: Vec<u8>,
     remedy: &'static str,
 }
 
 impl Misfit {
-    fn new(field: &'static str, value: impl Into<String>, remedy: &'static str) -> Misfit {
+    fn new(field: &'static str, value: impl Into<Vec<u8>>, remedy: &'static str) -> Misfit {
         Misfit { field, value: value.into(), remedy }
     }
 
-    fn at(self, file: &Path, line: u64) -> ReplayError {
+    fn at(self, file: &Path, line: u64, text: &[u8]) -> ReplayError {
         let Misfit { field, value, remedy } = self;
-        ReplayError::Value { file: file.to_owned(), line, field, value, remedy }
+        ReplayError::Value { file: file.to_owned(), line, field, value, remedy, text: text.to_owned() }
     }
 }
 
@@ -73,14 +100,33 @@ fn unreadable(file: &Path, cause: io::Error) -> ReplayError {
     ReplayError::Read { file: file.to_owned(), cause }
 }
 
-/// Opens a plain or a gzipped file. Its first two bytes decide, not its name: a downloaded file may have lost it.
-fn open(file: &Path) -> Result<Box<dyn BufRead + Send>, ReplayError> {
-    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-    let opened = File::open(file).map_err(|cause| unreadable(file, cause))?;
-    let mut plain = BufReader::new(opened);
-    let start = plain.fill_buf().map_err(|cause| unreadable(file, cause))?;
-    if start.starts_with(&GZIP_MAGIC) {
-        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(plain))));
+/// Tells whether the second reading of a file meets the bad lines that the first one met.
+struct Expected {
+    bad_left: u64,
+}
+
+impl Expected {
+    /// Takes a bad line of the second reading.
+    fn take(&mut self, file: &Path) -> Result<(), ReplayError> {
+        let left = self.bad_left.checked_sub(1);
+        self.bad_left = left.ok_or_else(|| ReplayError::Changed { file: file.to_owned() })?;
+        Ok(())
     }
-    Ok(Box::new(plain))
+
+    /// The second reading is over.
+    fn end(&self, file: &Path) -> Result<(), ReplayError> {
+        match self.bad_left {
+            0 => Ok(()),
+            _ => Err(ReplayError::Changed { file: file.to_owned() }),
+        }
+    }
+}
+
+/// Takes the value of a line, or hands a bad line to `bad`; any other error ends the file.
+fn sift<T>(parsed: Result<T, ReplayError>, bad: TakeBad<'_>) -> Result<Option<T>, ReplayError> {
+    match parsed {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ ReplayError::Value { .. }) => bad(error).map(|()| None),
+        Err(error) => Err(error),
+    }
 }

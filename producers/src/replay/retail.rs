@@ -4,18 +4,18 @@
 //! the exact sum of quantity × unit price, rounded once, half away from zero, to pence. Credit notes (`C…`), adjustments
 //! (`A…`) and amounts of zero or less are invoices too. Invoices come in the order of their first lines.
 //!
-//! The file is read twice: first to count each invoice's lines, then to build them. So an invoice is handed out as soon as its last
+//! The file is read twice: first to check every line and to count each invoice's, then to build them. So an invoice is handed out as soon as its last
 //! line was read, and no more invoices are in memory than lie between the lines of a scattered one.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::BufRead;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use csv::{Reader, ReaderBuilder, StringRecord};
 use tidegate_schemas::{ANONYMOUS, Invoice, InvoiceLine};
 
+use super::lines::ReplayBounds;
+use super::rows::Rows;
 use super::zone::{Moment, Zone};
-use super::{Misfit, ReplayError, open, unreadable};
+use super::{Expected, Misfit, ReplayError, TakeBad, sift};
 use crate::money::{MICROS_PER_MINOR, micros_from_text, minor_from_micros};
 use crate::options::OptionError;
 use crate::produced::Produced;
@@ -67,15 +67,23 @@ pub struct RetailSummary {
 /// The invoices of a file, in the order of their first lines.
 pub struct RetailReplay {
     file: PathBuf,
-    lines: Reader<Box<dyn BufRead + Send>>,
+    rows: Rows,
     zone: Zone,
     /// How many lines each invoice has in all, from the first reading of the file.
     sizes: HashMap<String, u64>,
+    /// Invoices that are bad as a whole: their lines are passed over.
+    dropped: HashSet<String>,
+    expected: Expected,
     open: VecDeque<Draft>,
-    /// The line being read; kept for its memory.
-    record: StringRecord,
     failed: bool,
     summary: RetailSummary,
+}
+
+/// An invoice in the first reading.
+struct Size {
+    lines: u64,
+    exact_micros: i128,
+    first_line: u64,
 }
 
 /// An invoice of which lines are missing.
@@ -89,34 +97,60 @@ struct Draft {
     differing_customers: bool,
 }
 
-/// Replays the shop's file `file`.
+/// Replays the shop's file `file`. The whole file is checked first: each line that is no line of an invoice is handed to `bad`, and
+/// each invoice whose amount does not fit.
 ///
 /// # Errors
-/// If the file cannot be read to its end or is no such CSV.
-pub fn replay_invoices(file: &Path) -> Result<RetailReplay, ReplayError> {
+/// If the file cannot be read to its end, is no such CSV, or `bad` ends it.
+pub fn replay_invoices(
+    file: &Path,
+    bounds: ReplayBounds,
+    bad: TakeBad<'_>,
+) -> Result<RetailReplay, ReplayError> {
     let missing = "update tidegate: its time zones are compiled in";
     let zone = Zone::named(ZONE).ok_or_else(|| OptionError::new("zone", ZONE, missing))?;
-    let mut sizes = HashMap::new();
-    let mut lines = reader(file)?;
-    let mut record = StringRecord::new();
-    while lines.read_record(&mut record).map_err(|error| damaged(file, error))? {
-        match sizes.get_mut(&record[0]) {
-            Some(size) => *size += 1,
+    let mut bad_left = 0;
+    let mut sizes: HashMap<String, Size> = HashMap::new();
+    let mut rows = rows(file, bounds)?;
+    let mut count_bad = |error| {
+        bad_left += 1;
+        bad(error)
+    };
+    while let Some((number, _, _, line)) = read(&mut rows, file, &zone, &mut count_bad)? {
+        let exact_micros = exact_micros(&line);
+        match sizes.get_mut(&number) {
+            Some(size) => {
+                size.lines += 1;
+                size.exact_micros = size.exact_micros.saturating_add(exact_micros);
+            }
             None => {
-                sizes.insert(record[0].to_owned(), 1);
+                sizes.insert(number, Size { lines: 1, exact_micros, first_line: rows.number() });
             }
         }
     }
+    let mut unfit: Vec<_> =
+        sizes.iter().filter(|(_, size)| minor_from_micros(size.exact_micros).is_none()).collect();
+    unfit.sort_by_key(|(_, size)| size.first_line);
+    for (number, size) in &unfit {
+        let remedy = "its amount does not fit 64 bits: split it";
+        bad(Misfit::new("invoice", number.as_bytes(), remedy).at(file, size.first_line, number.as_bytes()))?;
+    }
+    let dropped = unfit.into_iter().map(|(number, _)| number.clone()).collect();
     Ok(RetailReplay {
         file: file.to_owned(),
-        lines: reader(file)?,
+        rows: self::rows(file, bounds)?,
         zone,
-        sizes,
+        sizes: sizes.into_iter().map(|(number, size)| (number, size.lines)).collect(),
+        dropped,
+        expected: Expected { bad_left },
         open: VecDeque::new(),
-        record,
         failed: false,
         summary: RetailSummary::default(),
     })
+}
+
+fn exact_micros(line: &InvoiceLine) -> i128 {
+    i128::from(line.quantity) * i128::from(line.unit_price_micros)
 }
 
 impl RetailReplay {
@@ -133,20 +167,22 @@ impl RetailReplay {
             {
                 return self.finish(draft).map(Some);
             }
-            if !self.lines.read_record(&mut self.record).map_err(|error| damaged(&self.file, error))? {
+            let RetailReplay { rows, file, zone, expected, .. } = self;
+            let Some(row) = read(rows, file, zone, &mut |_| expected.take(file))? else {
                 // The first reading saw more lines than the second.
+                self.expected.end(&self.file)?;
                 let whole = self.open.is_empty();
                 return if whole { Ok(None) } else { Err(ReplayError::Changed { file: self.file.clone() }) };
-            }
-            self.take_line()?;
+            };
+            self.take_line(row)?;
         }
     }
 
-    fn take_line(&mut self) -> Result<(), ReplayError> {
-        let line_number = self.record.position().map_or(0, csv::Position::line);
-        let parsed = self.parse().map_err(|misfit| misfit.at(&self.file, line_number))?;
-        let (number, moment, customer_id, line) = parsed;
-        let exact = i128::from(line.quantity) * i128::from(line.unit_price_micros);
+    fn take_line(&mut self, (number, moment, customer_id, line): Row) -> Result<(), ReplayError> {
+        if self.dropped.contains(&number) {
+            return Ok(());
+        }
+        let exact = exact_micros(&line);
         let last = self.open.len().wrapping_sub(1);
         // Nearly always the last one: looked for from the back.
         let found = self.open.iter().rposition(|draft| draft.invoice.invoice_id == number);
@@ -167,44 +203,12 @@ impl RetailReplay {
         Ok(())
     }
 
-    fn parse(&self) -> Result<(String, Moment, String, InvoiceLine), Misfit> {
-        let [number, stock, description, quantity, date, price, customer, _country] =
-            std::array::from_fn(|at| &self.record[at]);
-        if number.is_empty() {
-            return Err(Misfit::new(HEADER[0], number, "expected an invoice's number"));
-        }
-        let unread = || {
-            Misfit::new(
-                HEADER[4],
-                date,
-                "expected a time as `2010-12-01 08:26:00` that London's clocks showed",
-            )
-        };
-        let moment = self.zone.moment("%Y-%m-%d %H:%M:%S", date).ok_or_else(unread)?;
-        let whole = || Misfit::new(HEADER[3], quantity, "expected a whole number");
-        let plain = || {
-            Misfit::new(
-                HEADER[5],
-                price,
-                "expected a decimal number with at most six decimals and no exponent",
-            )
-        };
-        let line = InvoiceLine {
-            stock_code: stock.to_owned(),
-            description: description.to_owned(),
-            quantity: integer(quantity).ok_or_else(whole)?,
-            unit_price_micros: micros_from_text(price).ok_or_else(plain)?,
-        };
-        let nobody = || Misfit::new(HEADER[6], customer, "expected a number as `17850.0`, or nothing");
-        let customer_id = customer_id(customer).ok_or_else(nobody)?;
-        Ok((number.to_owned(), moment, customer_id, line))
-    }
-
     fn finish(&mut self, draft: Draft) -> Result<Produced, ReplayError> {
         let Draft { mut invoice, exact_micros, .. } = draft;
         invoice.amount_minor = minor_from_micros(exact_micros).ok_or_else(|| {
             let remedy = "its amount does not fit 64 bits: split it";
-            Misfit::new("invoice", invoice.invoice_id.clone(), remedy).at(&self.file, 0)
+            let number = invoice.invoice_id.as_bytes();
+            Misfit::new("invoice", number, remedy).at(&self.file, self.rows.number(), number)
         })?;
         let counts = &mut self.summary;
         counts.invoices += 1;
@@ -264,16 +268,61 @@ impl Draft {
     }
 }
 
-fn reader(file: &Path) -> Result<Reader<Box<dyn BufRead + Send>>, ReplayError> {
-    let mut lines = ReaderBuilder::new().from_reader(open(file)?);
-    let header = lines.headers().map_err(|error| damaged(file, error))?;
-    if header != HEADER.as_slice() {
-        let found = header.iter().collect::<Vec<_>>().join(",");
+/// A line: the invoice's number, its time, the customer and what was sold.
+type Row = (String, Moment, String, InvoiceLine);
+
+/// Reads the next good line; bad ones are handed to `bad`.
+fn read(rows: &mut Rows, file: &Path, zone: &Zone, bad: TakeBad<'_>) -> Result<Option<Row>, ReplayError> {
+    loop {
+        match rows.advance(file) {
+            Ok(false) => return Ok(None),
+            Ok(true) => {
+                let parsed = parse(rows, zone).map_err(|misfit| misfit.at(file, rows.number(), rows.text()));
+                if let Some(row) = sift(parsed, bad)? {
+                    return Ok(Some(row));
+                }
+            }
+            Err(error) => {
+                sift(Err::<(), _>(error), bad)?;
+            }
+        }
+    }
+}
+
+fn parse(rows: &Rows, zone: &Zone) -> Result<Row, Misfit> {
+    let [number, stock, description, quantity, date, price, customer, _country] = rows.fields()?;
+    if number.is_empty() {
+        return Err(Misfit::new(HEADER[0], number, "expected an invoice's number"));
+    }
+    let unread = || {
+        Misfit::new(HEADER[4], date, "expected a time as `2010-12-01 08:26:00` that London's clocks showed")
+    };
+    let moment = zone.moment("%Y-%m-%d %H:%M:%S", date).ok_or_else(unread)?;
+    let whole = || Misfit::new(HEADER[3], quantity, "expected a whole number");
+    let plain = || {
+        Misfit::new(HEADER[5], price, "expected a decimal number with at most six decimals and no exponent")
+    };
+    let line = InvoiceLine {
+        stock_code: stock.to_owned(),
+        description: description.to_owned(),
+        quantity: integer(quantity).ok_or_else(whole)?,
+        unit_price_micros: micros_from_text(price).ok_or_else(plain)?,
+    };
+    let nobody = || Misfit::new(HEADER[6], customer, "expected a number as `17850.0`, or nothing");
+    let customer_id = customer_id(customer).ok_or_else(nobody)?;
+    Ok((number.to_owned(), moment, customer_id, line))
+}
+
+/// The rows behind the header.
+fn rows(file: &Path, bounds: ReplayBounds) -> Result<Rows, ReplayError> {
+    let mut rows = Rows::open(file, bounds)?;
+    rows.advance(file)?;
+    if rows.fields().ok() != Some(HEADER) {
         let remedy =
             "expected InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country";
-        return Err(Misfit::new("the header", found, remedy).at(file, 1));
+        return Err(Misfit::new("the header", rows.text(), remedy).at(file, 1, rows.text()));
     }
-    Ok(lines)
+    Ok(rows)
 }
 
 /// `17850` for `17850.0`, as the original's export to floats wrote it; `anonymous` for nothing.
@@ -289,15 +338,4 @@ fn customer_id(text: &str) -> Option<String> {
 /// A whole number without a plus sign, which `parse` would let through.
 fn integer(text: &str) -> Option<i64> {
     if text.starts_with('+') { None } else { text.parse().ok() }
-}
-
-fn damaged(file: &Path, error: csv::Error) -> ReplayError {
-    let line = error.position().map_or(0, csv::Position::line);
-    match error.into_kind() {
-        csv::ErrorKind::Io(cause) => unreadable(file, cause),
-        csv::ErrorKind::UnequalLengths { len, .. } => {
-            Misfit::new("number of fields", len.to_string(), "expected 8").at(file, line)
-        }
-        _ => Misfit::new("text", "not UTF-8", "convert the file to UTF-8").at(file, line),
-    }
 }

@@ -1,7 +1,7 @@
 //! Reading a changelog back: blocks in, state and the writer that continues it out.
 
 use super::block::{Header, take_bytes};
-use super::{CLEAR, Changelog, DELETE, History, PUT, Progress};
+use super::{CLEAR, Changelog, DELETE, FIRST_PART, History, LAST_PART, NEXT_PART, PUT, Progress};
 use crate::error::{Error, Result};
 use crate::log::{Coordinates, Offset};
 use crate::store::{SHARDS, StateError, Store};
@@ -15,6 +15,10 @@ pub struct Restore {
     cleared_at: [Option<Offset>; SHARDS as usize],
     progress: Option<Progress>,
     entries_bytes: usize,
+    /// What has been read of an entry that is written in parts.
+    parts: Option<Vec<u8>>,
+    /// A whole entry or a first part has been read.
+    has_begun: bool,
 }
 
 impl Restore {
@@ -85,7 +89,17 @@ impl Restore {
     ) -> Result<(), StateError> {
         let mut at = 0;
         while at < entries.len() {
-            match take_entry(entries, &mut at).map_err(|what| StateError(what.to_owned()))? {
+            let entry = take_entry(entries, &mut at).map_err(|what| StateError(what.to_owned()))?;
+            if !matches!(entry, Entry::Part(..)) && self.parts.is_some() {
+                return Err(StateError("another entry stands between the parts of one".to_owned()));
+            }
+            match entry {
+                Entry::Part(tag, part) => {
+                    if let Some(whole) = self.join_part(tag, part)? {
+                        self.apply_entries(offset, &whole, stores)?;
+                    }
+                    continue;
+                }
                 Entry::Clear(shard) => {
                     stores.iter_mut().for_each(|store| store.clear(shard));
                     let slot = self.cleared_at.get_mut(shard as usize);
@@ -98,13 +112,30 @@ impl Restore {
                         .load(key, value)?;
                 }
             }
+            self.has_begun = true;
         }
         Ok(())
+    }
+
+    /// The whole entry, if this is its last part.
+    fn join_part(&mut self, tag: u8, part: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        let damaged = |what: &str| Err(StateError(what.to_owned()));
+        match (tag, &mut self.parts) {
+            (FIRST_PART, None) => self.parts = Some(part.to_vec()),
+            (FIRST_PART, Some(_)) => return damaged("an entry begins within the parts of another"),
+            (_, Some(parts)) => parts.extend_from_slice(part),
+            // The blocks before were trimmed, and what this entry says has been said again since.
+            (_, None) if !self.has_begun => return Ok(None),
+            (_, None) => return damaged("the first part of an entry is missing"),
+        }
+        self.has_begun = true;
+        Ok(if tag == LAST_PART { self.parts.take() } else { None })
     }
 }
 
 enum Entry<'a> {
     Clear(u32),
+    Part(u8, &'a [u8]),
     Set { store: u8, key: &'a [u8], value: Option<&'a [u8]> },
 }
 
@@ -118,6 +149,7 @@ fn take_entry<'a>(entries: &'a [u8], at: &mut usize) -> Result<Entry<'a>, &'stat
             let key = take_bytes(entries, at)?;
             Ok(Entry::Set { store: number, key, value: Some(take_bytes(entries, at)?) })
         }
+        FIRST_PART | NEXT_PART | LAST_PART => Ok(Entry::Part(tag, take_bytes(entries, at)?)),
         _ => Err("an entry's tag is unknown"),
     }
 }

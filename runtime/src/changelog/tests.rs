@@ -146,3 +146,29 @@ fn blocks_stay_below_the_brokers_limit() {
     assert!(kept.0.iter().all(|(_, block)| block.len() < 1_000_000));
     assert!(kept.0.len() > 6, "six large values take more than a block per commit");
 }
+
+/// A held record may have a megabyte, and a key's versions more: no block is larger than a broker takes, and all come back.
+#[test]
+fn entries_of_any_size_are_cut_into_blocks_that_a_log_takes() {
+    let (mut changelog, mut state, mut kept) = (Changelog::new(HISTORY), State::new("s"), Kept::default());
+    let sizes = [3_000_000, 100, 1_048_000, 524_288, 524_289, 262_144, 900_000];
+    for round in 0..60_u32 {
+        state.put(round % 20, vec![round as u8; sizes[round as usize % sizes.len()]]);
+        if round % 7 == 0 {
+            state.remove(&((round + 3) % 20));
+        }
+        kept.commit(&mut changelog, &mut state, i64::from(round));
+        if round % 9 == 8 {
+            let (_, continued, restored) = kept.restore().unwrap().unwrap();
+            assert_eq!(contents(&restored), contents(&state), "round {round}");
+            (changelog, state) = (continued, restored);
+        }
+    }
+    let largest = kept.0.iter().map(|(_, block)| block.len()).max().unwrap();
+    assert!(largest < 600_000, "{largest}");
+    assert!(kept.0[0].0 > Offset(0), "its beginning has been trimmed");
+    // Without one of its parts an entry is not taken for another.
+    let lost = kept.0.len() / 2;
+    kept.0.remove(lost);
+    assert!(kept.restore().is_err());
+}

@@ -14,6 +14,7 @@ use super::versions::VersionedTable;
 use crate::Key;
 use crate::error::{BadRecord, Reason};
 use crate::log::RecordRef;
+use crate::quote::quoted;
 use crate::time::EventTime;
 
 /// What can be looked up: plain data, kept in state.
@@ -296,7 +297,7 @@ pub trait JoinRules: Send {
             Side::Broadcast => "the broadcast table",
             Side::Table => "the table",
         };
-        format!("`{}` in {table}", String::from_utf8_lossy(key))
+        format!("{} in {table}", quoted(key))
     }
 }
 

@@ -25,6 +25,7 @@ mod pump;
 mod records;
 mod registry;
 mod shape;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +41,7 @@ pub use partitioner::{murmur2, partition_for};
 pub use records::{Entry, Headers, Records, RecordsError};
 pub(crate) use records::{put_varint, take_varint};
 pub use registry::{SchemaId, SchemaRegistry, Standing, subject_of_value};
+pub use wire::{RECORD_MAX_BYTES, check_sizes, headers_size, wire_size};
 
 use crate::error::Result;
 use crate::time::EventTime;

@@ -7,8 +7,9 @@ use std::path::Path;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tidegate_runtime::Error;
-use tidegate_runtime::log::Offset;
 use tidegate_runtime::log::embedded::EmbeddedLog;
+use tidegate_runtime::log::{Log, Offset, read_range};
+use tidegate_runtime::time::EventTime;
 
 use crate::cases::home::*;
 use crate::embedded::{Embedded, empty};
@@ -98,7 +99,7 @@ fn another_version_is_refused_with_both_numbers() {
     Connection::open(file(&home)).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let text = refusal(home.directory.path());
     assert!(
-        text.contains("version 7") && text.contains("version 1") && text.contains("log.sqlite3"),
+        text.contains("version 7") && text.contains("version 2") && text.contains("log.sqlite3"),
         "{text}"
     );
 }
@@ -180,4 +181,142 @@ fn the_write_ahead_log_does_not_grow_with_what_is_written() {
     }
     let length = fs::metadata(home.directory.path().join("log.sqlite3-wal")).unwrap().len();
     assert!(length < 64 << 20, "{length} bytes after 100 MB");
+}
+
+/// What reading `t[0]` from the start gives, record by record, up to its end or the first error.
+fn read_all(log: &dyn Log) -> (Vec<i64>, Option<Error>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let partition = at("t", 0);
+    let mut times = Vec::new();
+    let read = || {
+        let marks = log.watermarks(&partition)?;
+        runtime.block_on(read_range(log, &partition, marks.low, marks.high, |chunk| {
+            times.extend(chunk.records().map(|record| record.time().0));
+            Ok(())
+        }))
+    };
+    let error: Option<Error> = { read }().err();
+    (times, error)
+}
+
+/// The same where nothing is damaged.
+fn whole(log: &dyn Log) -> Vec<i64> {
+    let (times, error) = read_all(log);
+    assert!(error.is_none(), "{error:?}");
+    times
+}
+
+/// Flips one bit of every column that decides what is read, each in its turn: whatever is read then is right, or an error says where.
+#[test]
+fn no_flipped_bit_of_any_column_changes_what_is_read() {
+    let home = filled();
+    let log = home.open();
+    let raw = Connection::open(file(&home)).unwrap();
+    let expected: Vec<i64> = (100..130).collect();
+    let seeks: Vec<(i64, i64)> =
+        vec![(0, 0), (105, 5), (111, 11), (119, 19), (121, 21), (129, 29), (500, 30)];
+    let columns = [
+        ("batches", "partition"),
+        ("batches", "base_offset"),
+        ("batches", "count"),
+        ("batches", "min_time"),
+        ("batches", "max_time"),
+        ("batches", "checksum"),
+        ("partitions", "id"),
+        ("partitions", "number"),
+        ("partitions", "low"),
+        ("partitions", "high"),
+        ("partitions", "checksum"),
+    ];
+    let (mut noticed, mut flips) = (0, 0);
+    for (table, column) in columns {
+        let rows = match table {
+            // In the middle: a batch stands before it, and one behind.
+            "batches" => "partition = 1 AND base_offset = 10",
+            _ => "topic = 't' AND number = 0",
+        };
+        let rowids: Vec<i64> = raw
+            .prepare(&format!("SELECT rowid FROM {table} WHERE {rows}"))
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .unwrap();
+        for (mut rowid, bit) in rowids.into_iter().flat_map(|rowid| (0..64).map(move |bit| (rowid, bit))) {
+            let select = format!("SELECT {column} FROM {table} WHERE rowid = ?1");
+            let before: i64 = raw.query_row(&select, [rowid], |row| row.get(0)).unwrap();
+            let update = format!("UPDATE {table} SET {column} = ?2 WHERE rowid = ?1");
+            // Two rows of one key are refused by the table itself.
+            if raw.execute(&update, [rowid, before ^ (1 << bit)]).is_err() {
+                continue;
+            }
+            flips += 1;
+            let place = format!("{table}.{column} of row {rowid}, bit {bit}");
+            let (times, error) = read_all(&*log);
+            assert!(expected.starts_with(&times), "{place}: {times:?}");
+            assert!(error.is_some() || times == expected, "{place}: {} records and no error", times.len());
+            noticed += u32::from(error.is_some());
+            for (time, offset) in &seeks {
+                if let Ok(found) = log.offset_at_time(&at("t", 0), EventTime(*time)) {
+                    assert_eq!(found, Offset(*offset), "{place}: time {time}");
+                }
+            }
+            if (table, column) == ("partitions", "id") {
+                rowid = before ^ (1 << bit);
+            }
+            raw.execute(&update, [rowid, before]).unwrap();
+        }
+    }
+    assert!(noticed > flips / 2, "{noticed} of {flips} flips were noticed");
+    assert_eq!(whole(&*log), expected, "all is as it was");
+}
+
+/// What a program of format 1 has left, as far as this one can tell.
+fn of_format_1(home: &Embedded) -> Connection {
+    let raw = Connection::open(file(home)).unwrap();
+    raw.execute_batch(
+        "UPDATE batches SET checksum = checksum & 0xffffffff;
+         ALTER TABLE partitions DROP COLUMN checksum;
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    raw
+}
+
+fn version(home: &Embedded) -> i64 {
+    let raw = Connection::open(file(home)).unwrap();
+    raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_log_of_the_older_format_is_taken_over_in_place() {
+    for leaves_write_ahead_log in [false, true] {
+        let home = filled();
+        let raw = of_format_1(&home);
+        if leaves_write_ahead_log {
+            // Where a process ends that is killed while it takes the log over.
+            raw.pragma_update(None, "journal_mode", "DELETE").unwrap();
+        }
+        drop(raw);
+        let log = home.open();
+        let expected: Vec<i64> = (100..130).collect();
+        assert_eq!(whole(&*log), expected);
+        assert_eq!(log.offset_at_time(&at("t", 0), EventTime(115)).unwrap(), Offset(15));
+        write(&*log, "t", 0, 130..140);
+        let longer: Vec<i64> = (100..140).collect();
+        assert_eq!(whole(&*log), longer, "old batches and new ones");
+        assert_eq!(version(&home), 2);
+        change(&home, "UPDATE batches SET max_time = 111 WHERE base_offset = 10 AND partition = 1");
+        let error = log.offset_at_time(&at("t", 0), EventTime(115)).unwrap_err();
+        assert!(error.to_string().starts_with("t[0]@10: "), "{error}");
+    }
+}
+
+#[test]
+fn a_log_of_the_older_format_is_not_taken_from_a_process_that_uses_it() {
+    let home = filled();
+    let raw = of_format_1(&home);
+    // It has read something, as any process that uses it.
+    let _: i64 = raw.query_row("SELECT count(*) FROM batches", [], |row| row.get(0)).unwrap();
+    let text = refusal(home.directory.path());
+    assert!(text.contains("version 1") && text.contains("stop every process"), "{text}");
+    drop(raw);
+    assert_eq!(whole(&*home.open()).len(), 30);
 }

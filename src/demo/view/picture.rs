@@ -3,6 +3,7 @@
 //! Promise: no line is wider and the whole is shorter than the terminal, so that going up over it always works. At 80 by 24
 //! nothing is cut.
 
+use tidegate_runtime::quote::printable;
 use tidegate_schemas::Infraction;
 
 use super::super::sample::{Flow, Phase, Sample};
@@ -43,7 +44,8 @@ struct Line {
 
 impl Line {
     fn plain(text: String) -> Line {
-        Line { text, is_title: false, is_dim: false }
+        // Plates and customers stand in it as records have them.
+        Line { text: printable(&text).into_owned(), is_title: false, is_dim: false }
     }
 
     fn title(text: &str) -> Line {

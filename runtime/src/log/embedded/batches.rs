@@ -1,9 +1,11 @@
 //! Batches: how records stand in the table, and how a chunk comes out of it.
 //!
-//! Promise: what is read is what was written, at the offset it was written to. The checksum covers the body and everything the row says
-//! about it, partition and offset included, so that neither a flipped byte nor a row moved elsewhere passes; the
-//! batches of a partition follow each other without a gap, and reading checks that too. Broken by writing batches
-//! anywhere else than in [`append`], which must run in the same transaction that moves `partitions.high`.
+//! Guarantees: what is read is what was written, at the offset it was written to. A checksum covers the body and every other column of
+//! the row, partition and offset included, so that neither a flipped bit nor a row moved elsewhere passes. Another one covers the
+//! columns alone: a batch is passed over, in a search for a time, only if they are whole. A third covers the row of a partition, whose
+//! watermarks decide where reading begins and ends. The batches of a partition follow each other without a gap; reading checks that too.
+//! Requires: batches are written by [`append`] only, in the same transaction that moves `partitions.high`, and the row of a partition
+//! by this file only.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -28,15 +30,69 @@ pub(super) struct PartitionRow {
 
 /// The partition's row, or the error that it does not exist.
 pub(super) fn partition_row(connection: &Connection, partition: &TopicPartition) -> Outcome<PartitionRow> {
-    let mut statement =
-        connection.prepare_cached("SELECT id, low, high FROM partitions WHERE topic = ?1 AND number = ?2")?;
+    let mut statement = connection
+        .prepare_cached("SELECT id, low, high, checksum FROM partitions WHERE topic = ?1 AND number = ?2")?;
     let row = statement
         .query_row(params![&*partition.topic, partition.partition], |row| {
             let marks = Watermarks { low: Offset(row.get(1)?), high: Offset(row.get(2)?) };
-            Ok(PartitionRow { id: row.get(0)?, marks })
+            Ok((PartitionRow { id: row.get(0)?, marks }, row.get::<_, i64>(3)?))
         })
         .optional()?;
-    row.ok_or_else(|| Error::UnknownTopic(unknown(connection, partition)).into())
+    let Some((row, checksum)) = row else {
+        return Err(Error::UnknownTopic(unknown(connection, partition)).into());
+    };
+    if row.checksum(&partition.topic, partition.partition) != checksum {
+        let detail = format!(
+            "its row in `partitions` (from {} to {}) does not match its checksum",
+            row.marks.low, row.marks.high
+        );
+        return Err(Error::Corrupt { at: partition.at(row.marks.low), detail }.into());
+    }
+    Ok(row)
+}
+
+impl PartitionRow {
+    fn checksum(&self, topic: &str, number: u32) -> i64 {
+        let mut hasher = crc32fast::Hasher::new();
+        for part in [self.id, i64::from(number), self.marks.low.0, self.marks.high.0] {
+            hasher.update(&part.to_le_bytes());
+        }
+        hasher.update(topic.as_bytes());
+        i64::from(hasher.finalize())
+    }
+}
+
+/// Makes the row of a partition without records.
+pub(super) fn insert_partition(connection: &Connection, topic: &str, number: u32) -> Outcome<()> {
+    connection
+        .prepare_cached("INSERT INTO partitions (topic, number) VALUES (?1, ?2)")?
+        .execute(params![topic, number])?;
+    let marks = Watermarks { low: Offset(0), high: Offset(0) };
+    set_marks(connection, topic, number, &PartitionRow { id: connection.last_insert_rowid(), marks })
+}
+
+/// Writes the watermarks of `row`.
+pub(super) fn set_marks(
+    connection: &Connection,
+    topic: &str,
+    number: u32,
+    row: &PartitionRow,
+) -> Outcome<()> {
+    connection
+        .prepare_cached("UPDATE partitions SET low = ?2, high = ?3, checksum = ?4 WHERE id = ?1")?
+        .execute(params![row.id, row.marks.low.0, row.marks.high.0, row.checksum(topic, number)])?;
+    Ok(())
+}
+
+/// Gives the rows of every partition their checksums: they are of a format that had none.
+pub(super) fn add_checksums(connection: &Connection) -> Outcome<()> {
+    let mut statement = connection.prepare("SELECT topic, number, id, low, high FROM partitions")?;
+    let rows = statement.query_map([], |row| {
+        let marks = Watermarks { low: Offset(row.get(3)?), high: Offset(row.get(4)?) };
+        Ok((row.get::<_, String>(0)?, row.get(1)?, PartitionRow { id: row.get(2)?, marks }))
+    })?;
+    let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+    rows.iter().try_for_each(|(topic, number, row)| set_marks(connection, topic, *number, row))
 }
 
 fn unknown(connection: &Connection, partition: &TopicPartition) -> String {
@@ -96,14 +152,37 @@ impl Head {
         Offset(self.base.0.saturating_add(self.count))
     }
 
-    fn checksum(&self, body: &[u8]) -> u32 {
+    /// The upper half covers the columns, the lower one the body too.
+    fn checksum(&self, body: &[u8]) -> i64 {
+        let mut hasher = self.hasher();
+        let columns = u64::from(hasher.clone().finalize());
+        hasher.update(body);
+        (columns << 32 | u64::from(hasher.finalize())).cast_signed()
+    }
+
+    fn hasher(&self) -> crc32fast::Hasher {
         let mut hasher = crc32fast::Hasher::new();
         for number in [self.partition, self.base.0, self.count, self.min_time.0, self.max_time.0] {
             hasher.update(&number.to_le_bytes());
         }
-        hasher.update(body);
-        hasher.finalize()
+        hasher
     }
+
+    /// Whether the row is as it was written. A row of format 1 has the lower half only.
+    fn fits(&self, body: &[u8], stored: i64) -> bool {
+        let computed = self.checksum(body);
+        computed == stored || (has_no_upper_half(stored) && computed as u32 == stored as u32)
+    }
+
+    /// Whether the columns are as they were written; nothing if only the whole row can say so.
+    fn columns_fit(&self, stored: i64) -> Option<bool> {
+        let upper = stored.cast_unsigned() >> 32;
+        (upper != 0).then(|| upper == u64::from(self.hasher().finalize()))
+    }
+}
+
+fn has_no_upper_half(stored: i64) -> bool {
+    stored.cast_unsigned() >> 32 == 0
 }
 
 /// Records read in one go.
@@ -166,7 +245,7 @@ impl Run {
         if !joins || head.end() <= next {
             return Err(damage(next, format!("the batch found there holds {} to {}", head.base, head.end())));
         }
-        if head.checksum(body) != checksum {
+        if !head.fits(body, checksum) {
             let detail = format!("the batch of {} records does not match its checksum", head.count);
             return Err(damage(head.base, detail));
         }
@@ -181,9 +260,16 @@ impl Run {
     }
 }
 
-type Stored<'a> = (Head, u32, &'a [u8]);
+type Stored<'a> = (Head, i64, &'a [u8]);
 
 fn take<'a>(row: &'a rusqlite::Row<'_>, partition: i64) -> Outcome<Stored<'a>> {
+    let (head, checksum) = columns(row, partition)?;
+    let body = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
+    Ok((head, checksum, body))
+}
+
+/// The columns before the body.
+fn columns(row: &rusqlite::Row<'_>, partition: i64) -> Outcome<(Head, i64)> {
     let head = Head {
         partition,
         base: Offset(row.get(0)?),
@@ -191,8 +277,7 @@ fn take<'a>(row: &'a rusqlite::Row<'_>, partition: i64) -> Outcome<Stored<'a>> {
         min_time: EventTime(row.get(2)?),
         max_time: EventTime(row.get(3)?),
     };
-    let body = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
-    Ok((head, row.get(4)?, body))
+    Ok((head, row.get(4)?))
 }
 
 /// Damage that SQLite itself noticed gets the coordinates it was met at.
@@ -217,22 +302,42 @@ pub(super) fn first_at_time(
     time: EventTime,
 ) -> Outcome<Offset> {
     let mut position = row.marks.low;
-    let mut next_batch = connection.prepare_cached(
-        "SELECT base_offset FROM batches
-         WHERE partition = ?1 AND base_offset + count > ?2 AND max_time >= ?3 ORDER BY base_offset LIMIT 1",
+    let mut heads = connection.prepare_cached(
+        "SELECT base_offset, count, min_time, max_time, checksum FROM batches
+         WHERE partition = ?1 AND base_offset >= (
+             SELECT coalesce(max(base_offset), ?2) FROM batches WHERE partition = ?1 AND base_offset <= ?2)
+         ORDER BY base_offset",
     )?;
-    // The batch that holds the low watermark may have the time only in its trimmed part: then the next one is asked.
-    loop {
-        let base: Option<i64> =
-            next_batch.query_row(params![row.id, position.0, time.0], |row| row.get(0)).optional()?;
-        let Some(base) = base else { return Ok(row.marks.high) };
-        let run = read(connection, partition, row, position.max(Offset(base)), 1)?;
-        let found = (0..run.records.len()).find(|index| run.records.time(*index) >= time);
-        if let Some(index) = found {
-            return Ok(Offset(run.first.0 + index as i64));
+    let mut rows = heads.query(params![row.id, position.0])?;
+    while position < row.marks.high {
+        let found = rows.next().map_err(|cause| at_damage(cause.into(), partition, position))?;
+        let Some(found) = found else { break };
+        let (head, checksum) =
+            columns(found, row.id).map_err(|fault| at_damage(fault, partition, position))?;
+        let is_first = position == row.marks.low;
+        if head.base > position || (head.base < position && !is_first) || head.end() <= position {
+            let detail = format!("the batch found there holds {} to {}", head.base, head.end());
+            return Err(Error::Corrupt { at: partition.at(position), detail }.into());
         }
-        position = Offset(run.first.0 + run.records.len() as i64);
+        let is_whole = head.columns_fit(checksum);
+        if is_whole == Some(false) {
+            let detail = "the batch's columns do not match their checksum".to_owned();
+            return Err(Error::Corrupt { at: partition.at(head.base), detail }.into());
+        }
+        // The batch that holds the low watermark may have the time only in its trimmed part: then the next one is asked.
+        if is_whole.is_none() || head.max_time >= time {
+            let run = read(connection, partition, row, position, 1)?;
+            if let Some(index) = (0..run.records.len()).find(|index| run.records.time(*index) >= time) {
+                return Ok(Offset(run.first.0 + index as i64));
+            }
+        }
+        position = head.end();
     }
+    if position < row.marks.high {
+        let detail = "no batch holds this offset".to_owned();
+        return Err(Error::Corrupt { at: partition.at(position), detail }.into());
+    }
+    Ok(row.marks.high)
 }
 
 /// Sets the low watermark; what lies before it is gone for every reader, though its batches are not deleted yet.
@@ -249,9 +354,8 @@ pub(super) fn set_low(
         }
         .into());
     }
-    connection
-        .prepare_cached("UPDATE partitions SET low = max(low, ?2) WHERE id = ?1")?
-        .execute(params![row.id, before.0])?;
+    let marks = Watermarks { low: row.marks.low.max(before), ..row.marks };
+    set_marks(connection, &partition.topic, partition.partition, &PartitionRow { marks, ..row })?;
     Ok(row.id)
 }
 

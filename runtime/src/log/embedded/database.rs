@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use super::batches::add_checksums;
 use super::fault::{Fault, Outcome};
 use crate::error::{Error, Result};
 
 /// "TGlg": what `file` and SQLite's own tools show as the application.
 const APPLICATION_ID: i32 = 0x5447_6c67;
 /// The format of the tables and of the batches in them.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
+/// The format without a checksum over the row of a partition, nor one over a batch's columns alone.
+const FORMAT_1: i32 = 1;
 /// Nobody of ours holds SQLite's lock for longer than a commit and a checkpoint; a tool opened on the file may.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Every page costs a write into the write-ahead log, one into the file and one read. Twice SQLite's usual size takes a quarter off the CPU
@@ -85,6 +88,7 @@ fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
     match (application, format, tables) {
         (0, 0, 0) => create(connection, file),
         (APPLICATION_ID, FORMAT, _) => Ok(()),
+        (APPLICATION_ID, FORMAT_1, _) => migrate(connection, file),
         (APPLICATION_ID, other, _) => Err(Error::Refused {
             what: format!(
                 "`{}` has format version {other}, and this program reads version {FORMAT}",
@@ -98,10 +102,49 @@ fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
     }
 }
 
-fn create(connection: &mut Connection, file: &Path) -> Outcome<()> {
-    // Only while the file is empty.
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    bound_write_ahead_log(connection)?;
+/// Takes a log of format 1 over, in place and in one transaction: a process killed on the way leaves format 1. Batches stay as they are;
+/// the lower halves of their checksums, which they have, cover them as before.
+///
+/// A program of that format that has the file open would go on writing it: it must have ended. Nobody else has it open exactly when it
+/// can leave the write-ahead log, and the caller's lock keeps others of this program out.
+fn migrate(connection: &mut Connection, file: &Path) -> Outcome<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let alone =
+        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    match alone {
+        Ok(mode) if mode == "delete" => {}
+        Err(cause)
+            if !matches!(
+                cause.sqlite_error_code(),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            ) =>
+        {
+            return Err(cause.into());
+        }
+        _ => {
+            return Err(Error::Refused {
+                what: format!(
+                    "`{}` has format version {FORMAT_1} and is used by another process",
+                    file.display()
+                ),
+                remedy: "stop every process that uses it; then start this one, which takes it over"
+                    .to_owned(),
+            }
+            .into());
+        }
+    }
+    share(connection, file)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("ALTER TABLE partitions ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0")?;
+    add_checksums(&transaction)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Puts the file into the mode in which processes read and write it at once.
+fn share(connection: &Connection, file: &Path) -> Outcome<()> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(Error::Refused {
@@ -110,6 +153,14 @@ fn create(connection: &mut Connection, file: &Path) -> Outcome<()> {
         }
         .into());
     }
+    Ok(())
+}
+
+fn create(connection: &mut Connection, file: &Path) -> Outcome<()> {
+    // Only while the file is empty.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    bound_write_ahead_log(connection)?;
+    share(connection, file)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(include_str!("schema.sql"))?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::batches::{PartitionRow, append, partition_row};
+use super::batches::{PartitionRow, append, partition_row, set_marks};
 use super::fault::Outcome;
 use super::gate::Unwritten;
 use super::groups::{commit_offsets, now_ms};
 use super::home::Home;
 use crate::error::{Error, Result};
-use crate::log::{GroupOffsets, Outgoing, Producer, Receipt, Records, TopicPartition};
+use crate::log::{GroupOffsets, Outgoing, Producer, Receipt, Records, TopicPartition, Watermarks};
 
 /// A transaction is held in memory: past this it is a mistake of the caller, who commits too seldom.
 const TRANSACTION_BYTES: usize = 1 << 30;
@@ -134,7 +134,7 @@ impl EmbeddedProducer {
             let mut receipt = Receipt::default();
             for (to, records) in pending.iter().filter(|(_, records)| !records.is_empty()) {
                 let row = partition_row(connection, to)?;
-                write_partition(connection, &row, records, scratch)?;
+                write_partition(connection, (to, &row), records, scratch)?;
                 receipt.first_offsets.insert(to.clone(), row.marks.high);
             }
             Ok(Some(receipt))
@@ -205,13 +205,11 @@ fn newest_epoch(connection: &Connection, transactional_id: &str) -> Outcome<Opti
 
 fn write_partition(
     connection: &Connection,
-    row: &PartitionRow,
+    (to, row): (&TopicPartition, &PartitionRow),
     records: &Records,
     scratch: &mut Vec<u8>,
 ) -> Outcome<()> {
     let high = append(connection, row, records, scratch)?;
-    connection
-        .prepare_cached("UPDATE partitions SET high = ?2 WHERE id = ?1")?
-        .execute(params![row.id, high.0])?;
-    Ok(())
+    let marks = Watermarks { high, ..row.marks };
+    set_marks(connection, &to.topic, to.partition, &PartitionRow { marks, ..*row })
 }

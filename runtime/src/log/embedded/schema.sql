@@ -17,10 +17,13 @@ CREATE TABLE partitions (
     number INTEGER NOT NULL,
     low    INTEGER NOT NULL DEFAULT 0,
     high   INTEGER NOT NULL DEFAULT 0,
+    -- Covers the row: these columns decide what is read.
+    checksum INTEGER NOT NULL DEFAULT 0,
     UNIQUE (topic, number)
 ) STRICT;
 
--- A row per batch. The body stands last, so that looking at the other columns never loads it.
+-- A row per batch. The body stands last, so that looking at the other columns never loads it. The checksum's upper half covers the
+-- columns without the body, so that they can be trusted without it; format 1 had zeros there.
 CREATE TABLE batches (
     partition   INTEGER NOT NULL,
     base_offset INTEGER NOT NULL,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::batches::{delete_trimmed, set_low};
+use super::batches::{delete_trimmed, insert_partition, set_low};
 use super::fault::Outcome;
 use super::home::Home;
 use crate::error::{Error, Result};
@@ -15,8 +15,6 @@ const TRIMMED_AT_ONCE: u32 = 250;
 pub(super) fn create(connection: &Connection, specs: &[TopicSpec]) -> Outcome<()> {
     let mut insert =
         connection.prepare_cached("INSERT INTO topics (name, partitions, cleanup) VALUES (?1, ?2, ?3)")?;
-    let mut insert_partition =
-        connection.prepare_cached("INSERT INTO partitions (topic, number) VALUES (?1, ?2)")?;
     for spec in specs {
         spec.check()?;
         match find(connection, &spec.name)? {
@@ -24,7 +22,7 @@ pub(super) fn create(connection: &Connection, specs: &[TopicSpec]) -> Outcome<()
             None => {
                 insert.execute(params![spec.name, spec.partitions, spec.cleanup.to_string()])?;
                 for number in 0..spec.partitions {
-                    insert_partition.execute(params![spec.name, number])?;
+                    insert_partition(connection, &spec.name, number)?;
                 }
             }
         }

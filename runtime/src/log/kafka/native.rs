@@ -20,6 +20,7 @@ use super::fault::{Code, Failure};
 use super::heard::Heard;
 use crate::error::{Error, Result};
 use crate::log::{Offset, TopicPartition};
+use crate::quote::quoted;
 
 /// How long an error text of librdkafka may be.
 const ERROR_TEXT_BYTES: usize = 512;
@@ -256,7 +257,7 @@ pub(super) unsafe fn listed_one(element: *const sys::rd_kafka_topic_partition_t)
 /// A name as C takes it.
 pub(super) fn c_name(name: &str) -> Result<CString> {
     CString::new(name).map_err(|_| Error::Refused {
-        what: format!("`{}` cannot be a name", name.escape_debug()),
+        what: format!("{} cannot be a name", quoted(name)),
         remedy: "leave out the zero byte".to_owned(),
     })
 }

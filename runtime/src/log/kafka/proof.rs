@@ -15,6 +15,7 @@ use rdkafka_sys as sys;
 
 use crate::error::{Error, Result};
 use crate::log::{Offset, TopicPartition};
+use crate::quote::quoted;
 
 /// What [`Membership::proof`](crate::log::Membership) holds in this home.
 pub(super) struct Proof {
@@ -47,7 +48,7 @@ impl NativeMetadata {
     /// this one belongs to nobody, so that it is accepted by an empty group only.
     pub(super) fn memberless(group: &str) -> Result<NativeMetadata> {
         let name = CString::new(group).map_err(|_| Error::Refused {
-            what: format!("`{}` cannot name a group", group.escape_debug()),
+            what: format!("{} cannot name a group", quoted(group)),
             remedy: "use a name without a zero byte".to_owned(),
         })?;
         let nobody = c"no-member-of-this-group";

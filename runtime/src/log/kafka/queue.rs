@@ -21,6 +21,7 @@ use rdkafka_sys as sys;
 use crate::error::{Error, Result};
 use crate::log::bell::Bell;
 use crate::log::{Offset, TopicPartition};
+use crate::quote::printable;
 use crate::time::EventTime;
 
 /// What a queue holds.
@@ -84,7 +85,7 @@ impl PartitionQueue {
         bell: &Arc<Bell>,
     ) -> Result<PartitionQueue> {
         let name = CString::new(&*partition.topic);
-        let name = name.map_err(|_| Error::UnknownTopic(partition.topic.escape_debug().to_string()))?;
+        let name = name.map_err(|_| Error::UnknownTopic(printable(&partition.topic).into_owned()))?;
         let native = client.native_ptr();
         let client = NonNull::new(native).ok_or_else(|| Error::Defect("a client without a handle".into()))?;
         // SAFETY: the name lives through the call; without a configuration the client's own is used.

@@ -22,7 +22,7 @@ use super::admin::Admin;
 use super::connection::{Connection, SILENCE};
 use super::proof::Proof;
 use crate::error::{Error, Result};
-use crate::log::{Membership, Producer};
+use crate::log::{Membership, Producer, RECORD_MAX_BYTES};
 
 /// A producer that goes away waits no longer than this; the broker ends what it leaves.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -48,8 +48,8 @@ fn producing(connection: &Connection, patience: Duration) -> rdkafka::ClientConf
         // thousand a commit is no faster, at five thousand it waits.
         ("queue.buffering.max.kbytes", "65536"),
         ("queue.buffering.max.messages", "20000"),
-        // The greatest value the runtime lets through has a megabyte. Brokers take 1 048 588 bytes unless told otherwise.
-        ("message.max.bytes", "1048000"),
+        // `Sender` refuses a greater one: librdkafka would abort the process.
+        ("message.max.bytes", &RECORD_MAX_BYTES.to_string()),
         // A transaction that begins right behind another may be told to wait until the markers of that one are written: milliseconds,
         // not the 100 librdkafka waits by default. It doubles from here up to a second. This is for its offsets; its first records wait
         // for 20 ms whatever stands here, so that a worker rests between two commits instead.

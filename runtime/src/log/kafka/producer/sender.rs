@@ -20,7 +20,7 @@ use super::super::fault::{Code, Failure};
 use super::super::native::{Client, c_name, is_fine};
 use super::stamp::{self, Stamp};
 use crate::error::{Error, Result};
-use crate::log::{Outgoing, Receipt, Records, TopicPartition};
+use crate::log::{Outgoing, Receipt, Records, TopicPartition, check_sizes};
 
 /// Not delivered yet, or delivered without a word where to.
 const NOWHERE: i64 = -1;
@@ -79,6 +79,9 @@ impl Sender {
     pub(super) fn send(&mut self, outgoing: &mut Outgoing) -> Result<(), Unsent> {
         for (to, _) in outgoing.batches() {
             self.check(to)?;
+        }
+        for (to, records) in outgoing.batches() {
+            check_sizes(to, records)?;
         }
         for (to, records) in outgoing.batches_mut() {
             self.send_run(to, records)?;

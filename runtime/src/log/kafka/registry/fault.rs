@@ -3,15 +3,14 @@
 //! Promise: an id is unknown, or a schema refused, only if a schema registry said so. Everything else (no connection, no time left,
 //! a 5xx, an answer by somebody who is no registry: a proxy's page, say) is passing, and no record is ever thought bad for it.
 
-use std::error::Error as _;
 use std::fmt;
 
 use reqwest::StatusCode;
-use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::RawError;
 
 use crate::error::Error;
 use crate::log::compatibility;
+use crate::quote::printable;
 
 /// Longer messages of a registry are cut: one line of ours holds them.
 const LONGEST_MESSAGE_CHARS: usize = 600;
@@ -40,18 +39,10 @@ impl fmt::Display for Unanswered {
 impl std::error::Error for Unanswered {}
 
 impl Fault {
-    /// What the client met when it asked the registry at `place`.
-    pub(super) fn met(place: &str, error: &SRCError) -> Fault {
-        let Some(status) = status(error) else {
-            return passing(match error.source() {
-                Some(cause) if cause.downcast_ref::<reqwest::Error>().is_some_and(|it| !it.is_decode()) => {
-                    format!("schema registry `{place}`: {}", causes(cause))
-                }
-                _ => format!("`{place}` answered, but not as a schema registry does"),
-            });
-        };
-        let said = error.source().and_then(|cause| cause.downcast_ref::<RawError>());
-        let code = said.map_or(0, |said| said.error_code);
+    /// What the registry at `place` said with a status that is no success.
+    pub(super) fn said(place: &str, status: StatusCode, body: &[u8]) -> Fault {
+        let said: Option<RawError> = serde_json::from_slice(body).ok();
+        let code = said.as_ref().map_or(0, |said| said.error_code);
         let message = match said {
             Some(said) if code != 0 => brief(&said.message),
             _ => "not as a schema registry does; is the path right?".to_owned(),
@@ -101,12 +92,6 @@ pub(super) fn transient(what: &str, cause: String) -> Error {
     Error::Transient { what: format!("could not {what}"), cause: Box::new(Unanswered(cause)) }
 }
 
-/// The client says the status in words only.
-fn status(error: &SRCError) -> Option<StatusCode> {
-    let (_, status) = error.error.rsplit_once("failed with status ")?;
-    StatusCode::from_bytes(status.get(..3)?.as_bytes()).ok()
-}
-
 /// What lies behind an error of the client, without its first words: they repeat the address.
 pub(super) fn causes(first: &(dyn std::error::Error + 'static)) -> String {
     let mut words = Vec::new();
@@ -120,7 +105,7 @@ pub(super) fn causes(first: &(dyn std::error::Error + 'static)) -> String {
 
 /// Words of unknown origin on one line, of a bounded length.
 fn brief(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned();
     match line.char_indices().nth(LONGEST_MESSAGE_CHARS) {
         Some((end, _)) => format!("{} …", &line[..end]),
         None => line,

@@ -3,7 +3,7 @@
 //! Facts only. Promise: every address is asked, each within a bounded time, nothing is changed, and no user, password or CA stands in
 //! an answer. Not to be called inside an async runtime.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::address::{Address, without_secrets};
 use super::fault::causes;
+use super::requests::bounded_body;
 use super::servers::authorities;
 use crate::error::Result;
 use crate::log::kafka::RegistryConnection;
@@ -88,7 +89,7 @@ fn named_version(name: &str, answer: Response) -> Option<String> {
 }
 
 fn field(answer: Response, name: &str) -> Option<String> {
-    let body: Value = answer.json().ok()?;
+    let body: Value = serde_json::from_slice(&bounded_body(answer, Instant::now() + PATIENCE).ok()?).ok()?;
     body.get(name)?.as_str().map(str::to_owned)
 }
 

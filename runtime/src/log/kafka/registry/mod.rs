@@ -11,6 +11,7 @@
 //! ```text
 //! mod (SchemaRegistry) ─┬─ questions     what ids mean: kept, asked in the background
 //!                       └─ servers ─┬─ address     where, and the secrets taken out
+//!                                   ├─ requests    one server, with a bound on its answers
 //!                                   └─ fault       what an answer means when it is none
 //! ```
 //!
@@ -22,6 +23,7 @@ mod address;
 mod fault;
 mod look;
 mod questions;
+mod requests;
 mod servers;
 #[cfg(test)]
 mod tests;

@@ -4,28 +4,23 @@
 //! first the next time. Every question is bounded in time. What breaks it: being used inside an async runtime (the client blocks, and
 //! would panic there).
 //!
-//! The client is schema_registry_converter's. Left alone are its *decoders* (a truncated datum comes out with nulls, see
-//! [`avro`](crate::avro)), their cache (which keeps a 500 or a "not found" for ever) and its own loop over several addresses (which
-//! takes a "not found" for a reason to ask the next one, so that one server out of reach makes an unknown id look like a passing
-//! fault). Requests go by no proxy, as those to the brokers.
+//! Requests are our own (see [`requests`](super::requests)); schema_registry_converter gives the forms of the answers. Requests go by no
+//! proxy, as those to the brokers.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apache_avro::Schema;
-use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::blocking::Client;
 use reqwest::{Certificate, StatusCode};
-use schema_registry_converter::blocking::schema_registry as client;
-use schema_registry_converter::blocking::schema_registry::SrSettings;
-use schema_registry_converter::error::SRCError;
-use schema_registry_converter::schema_registry_common::{
-    RegisteredSchema, SchemaType, SrCall, SuppliedSchema,
-};
+use schema_registry_converter::schema_registry_common::{RawRegisteredSchema, RegisteredReference};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::address::{Address, encoded};
-use super::fault::{Fault, passing};
+use super::fault::{Fault, causes, passing};
+use super::requests::{ANSWER_MAX_BYTES, Requests};
 use crate::error::{Error, Result};
 use crate::log::SchemaId;
 use crate::log::kafka::RegistryConnection;
@@ -35,14 +30,17 @@ const DEEPEST_REFERENCE: usize = 16;
 
 /// Every address of one registry.
 pub(super) struct Servers {
-    all: Vec<Server>,
+    all: Vec<Requests>,
     /// Who answered last.
     first: AtomicUsize,
 }
 
-struct Server {
-    place: String,
-    settings: SrSettings,
+/// What several answers together may hold: the versions of one subject, or what a schema refers to.
+const TOGETHER_MAX_BYTES: usize = 4 * ANSWER_MAX_BYTES;
+
+#[derive(Deserialize)]
+struct Verdict {
+    is_compatible: bool,
 }
 
 impl Servers {
@@ -51,13 +49,22 @@ impl Servers {
         let authorities = connection.ca.as_deref().map(authorities).transpose()?.unwrap_or_default();
         let server = |address: &String| {
             let Address { url, user } = Address::parse(address)?;
-            let builder = Client::builder()
+            let client = Client::builder()
+                .no_proxy()
+                .timeout(patience)
                 // A server out of reach is given up sooner than one that thinks: there may be another one.
                 .connect_timeout(patience / 2)
-                .tls_certs_merge(authorities.iter().cloned());
-            let user = user.as_ref().or(connection.user.as_ref());
-            let settings = settings(&url, user, patience, builder)?;
-            Ok(Server { place: url, settings })
+                .tls_certs_merge(authorities.iter().cloned())
+                .build()
+                .map_err(|error| Error::Refused {
+                    what: format!(
+                        "cannot make a client for the schema registry at `{url}`: {}",
+                        causes(&error)
+                    ),
+                    remedy: "check its address and its CA file".to_owned(),
+                })?;
+            let user = user.or_else(|| connection.user.clone());
+            Ok(Requests { place: url, client, user, patience })
         };
         let all = connection.urls.iter().map(server).collect::<Result<_>>()?;
         Ok(Servers { all, first: AtomicUsize::new(0) })
@@ -65,32 +72,38 @@ impl Servers {
 
     /// The schema behind an id, by itself: what it refers to is put into it.
     pub(super) fn schema(&self, id: SchemaId) -> Result<String, Fault> {
-        let found = self.ask(|settings| client::get_schema_by_id(id.0, settings))?;
-        match &found.schema_type {
-            SchemaType::Avro if found.references.is_empty() => Ok(found.schema),
-            SchemaType::Avro => self.whole(found),
+        let path = format!("/schemas/ids/{}?deleted=true", id.0);
+        let found: RawRegisteredSchema = self.ask(|server| server.get(&path))?;
+        let schema = found.schema.ok_or_else(|| incomplete("a schema"))?;
+        let references = found.references.unwrap_or_default();
+        match found.schema_type.as_deref() {
+            None | Some("AVRO") if references.is_empty() => Ok(schema),
+            None | Some("AVRO") => self.whole(schema, references),
             // It must not be taken for an Avro schema: JSON schemas of simple things can look like one.
-            other => Ok(format!("not Avro but {other:?}: {}", found.schema)),
+            Some(other) => Ok(format!("not Avro but {other}: {schema}")),
         }
     }
 
     /// Every version of a subject, oldest first; none if there is no such subject.
     pub(super) fn versions(&self, subject: &str) -> Result<Vec<(SchemaId, String)>, Fault> {
         let subject = encoded(subject);
-        let numbers = match self.ask(|settings| client::get_all_versions(settings, subject.clone())) {
+        let listed: Result<Vec<u32>, Fault> =
+            self.ask(|server| server.get(&format!("/subjects/{subject}/versions")));
+        let numbers = match listed {
             Err(Fault::Unknown) => return Ok(Vec::new()),
             numbers => numbers?,
         };
-        let mut versions = Vec::with_capacity(numbers.len());
+        let (mut versions, mut taken_bytes) = (Vec::new(), 0);
         for number in numbers {
-            let call = SrCall::GetBySubjectAndVersion(&subject, number);
-            match self.ask(|settings| client::perform_sr_call(settings, call)) {
+            match self.version(&subject, number) {
                 // Removed since it was listed.
                 Err(Fault::Unknown) => {}
                 found => {
                     let found = found?;
                     let parts = found.id.zip(found.schema);
                     let (id, schema) = parts.ok_or_else(|| incomplete(&format!("version {number}")))?;
+                    taken_bytes += schema.len();
+                    within_bound(taken_bytes, "the versions of a subject")?;
                     versions.push((SchemaId(id), schema));
                 }
             }
@@ -98,19 +111,24 @@ impl Servers {
         Ok(versions)
     }
 
+    /// `subject` is already encoded for a path.
+    fn version(&self, subject: &str, number: u32) -> Result<RawRegisteredSchema, Fault> {
+        self.ask(|server| server.get(&format!("/subjects/{subject}/versions/{number}")))
+    }
+
     /// Every subject, in order.
     pub(super) fn subjects(&self) -> Result<Vec<String>, Fault> {
-        let mut subjects = self.ask(client::get_all_subjects)?;
+        let mut subjects = self.ask(|server| server.get::<Vec<String>>("/subjects"))?;
         subjects.sort();
         Ok(subjects)
     }
 
     /// The id of `schema` if the registry knows it as a version of `subject`.
     pub(super) fn find(&self, subject: &str, schema: &str) -> Result<Option<SchemaId>, Fault> {
-        let body = json!({ "schema": schema, "schemaType": "AVRO" }).to_string();
-        let subject = encoded(subject);
-        match self.ask(|settings| client::perform_sr_call(settings, SrCall::PostForVersion(&subject, &body)))
-        {
+        let path = format!("/subjects/{}?deleted=false", encoded(subject));
+        let found: Result<RawRegisteredSchema, Fault> =
+            self.ask(|server| server.post(&path, &supplied(schema)));
+        match found {
             Err(Fault::Unknown) => Ok(None),
             found => found?.id.map(|id| Some(SchemaId(id))).ok_or_else(|| incomplete("a schema's id")),
         }
@@ -118,16 +136,15 @@ impl Servers {
 
     /// Makes `schema` the next version of `subject`.
     pub(super) fn add(&self, subject: &str, schema: &str) -> Result<SchemaId, Fault> {
-        let added = self.ask(|settings| client::post_schema(settings, encoded(subject), supplied(schema)))?;
-        Ok(SchemaId(added.id))
+        let path = format!("/subjects/{}/versions", encoded(subject));
+        let added: RawRegisteredSchema = self.ask(|server| server.post(&path, &supplied(schema)))?;
+        added.id.map(SchemaId).ok_or_else(|| incomplete("a schema's id"))
     }
 
     /// Whether `schema` may become the next version of `subject` by the registry's own rule.
     pub(super) fn accepts(&self, subject: &str, schema: &str) -> Result<bool, Fault> {
-        let question = |settings: &SrSettings| {
-            client::is_compatible_schema(settings, encoded(subject), supplied(schema))
-        };
-        match self.ask(question) {
+        let path = format!("/compatibility/subjects/{}/versions", encoded(subject));
+        match self.ask(|server| server.post::<Verdict>(&path, &supplied(schema))) {
             // A subject without versions takes any schema.
             Err(Fault::Unknown) => Ok(true),
             // Not every registry answers this for all versions at once: those say it when the schema is registered.
@@ -135,16 +152,15 @@ impl Servers {
                 Fault::Passing { no_route: true, .. }
                 | Fault::Refused { status: StatusCode::METHOD_NOT_ALLOWED, .. },
             ) => Ok(true),
-            answer => answer,
+            answer => answer.map(|verdict| verdict.is_compatible),
         }
     }
 
-    fn ask<T>(&self, question: impl Fn(&SrSettings) -> Result<T, SRCError>) -> Result<T, Fault> {
+    fn ask<T>(&self, question: impl Fn(&Requests) -> Result<T, Fault>) -> Result<T, Fault> {
         let first = self.first.load(Ordering::Relaxed);
         let (mut causes, mut no_route_anywhere) = (Vec::new(), true);
         for number in (0..self.all.len()).map(|step| (first + step) % self.all.len()) {
-            let server = &self.all[number];
-            match question(&server.settings).map_err(|error| Fault::met(&server.place, &error)) {
+            match question(&self.all[number]) {
                 Err(Fault::Passing { cause, no_route }) => {
                     causes.push(cause);
                     no_route_anywhere &= no_route;
@@ -160,49 +176,44 @@ impl Servers {
 
     /// A schema that refers to others, and they in it. What is left out (defaults, doc strings) plays no part in reading
     /// what was written by it.
-    fn whole(&self, found: RegisteredSchema) -> Result<String, Fault> {
-        let mut others = Vec::new();
-        let mut level = found.references;
+    fn whole(&self, schema: String, references: Vec<RegisteredReference>) -> Result<String, Fault> {
+        let (mut others, mut taken_bytes) = (Vec::new(), schema.len());
+        let mut level = references;
         for _ in 0..DEEPEST_REFERENCE {
             let mut next = Vec::new();
             for reference in &level {
-                let other = self.ask(|settings| client::get_referenced_schema(settings, reference));
+                let other = self.version(&reference.subject.replace('/', "%2F"), reference.version);
                 // Without it the schema stays unreadable: that is what its records are then refused for.
-                let Some(other) = known(other)? else { return Ok(found.schema) };
-                next.extend(other.references.iter().filter(|it| !level.contains(it)).cloned());
-                if !others.contains(&other.schema) {
-                    others.push(other.schema);
+                let Some(other) = known(other)? else { return Ok(schema) };
+                let text = other.schema.ok_or_else(|| incomplete("a schema"))?;
+                let references = other.references.unwrap_or_default();
+                next.extend(references.into_iter().filter(|it| !level.contains(it)));
+                taken_bytes += text.len();
+                within_bound(taken_bytes, "what a schema refers to")?;
+                if !others.contains(&text) {
+                    others.push(text);
                 }
             }
             level = next;
         }
-        let put_together = Schema::parse_str_with_list(&found.schema, &others)
+        let put_together = Schema::parse_str_with_list(&schema, &others)
             .and_then(|(schema, others)| schema.independent_canonical_form(&others));
-        Ok(put_together.unwrap_or(found.schema))
+        Ok(put_together.unwrap_or(schema))
     }
 }
 
-fn known(found: Result<RegisteredSchema, Fault>) -> Result<Option<RegisteredSchema>, Fault> {
+fn known(found: Result<RawRegisteredSchema, Fault>) -> Result<Option<RawRegisteredSchema>, Fault> {
     match found {
         Err(Fault::Unknown) => Ok(None),
         found => found.map(Some),
     }
 }
 
-fn settings(
-    url: &str,
-    user: Option<&(String, String)>,
-    patience: Duration,
-    builder: ClientBuilder,
-) -> Result<SrSettings> {
-    let mut settings = SrSettings::new_builder(url.to_owned());
-    if let Some((user, password)) = user {
-        settings.set_basic_authorization(user, Some(password));
+fn within_bound(taken_bytes: usize, what: &str) -> Result<(), Fault> {
+    match taken_bytes {
+        0..=TOGETHER_MAX_BYTES => Ok(()),
+        _ => Err(passing(format!("{what} has more than {TOGETHER_MAX_BYTES} bytes in the schema registry"))),
     }
-    settings.no_proxy().set_timeout(patience).build_with(builder).map_err(|error| Error::Refused {
-        what: format!("no client could be made for the schema registry at `{url}`: {}", error.error),
-        remedy: "check its address and its CA file".to_owned(),
-    })
 }
 
 pub(super) fn authorities(file: &Path) -> Result<Vec<Certificate>> {
@@ -219,10 +230,10 @@ pub(super) fn authorities(file: &Path) -> Result<Vec<Certificate>> {
     }
 }
 
-fn supplied(schema: &str) -> SuppliedSchema {
-    SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned())
+fn supplied(schema: &str) -> String {
+    json!({ "schema": schema, "schemaType": "AVRO" }).to_string()
 }
 
 fn incomplete(what: &str) -> Fault {
-    passing(format!("the schema registry gave an answer without {what}"))
+    passing(format!("the schema registry answered, but not as a schema registry does: without {what}"))
 }

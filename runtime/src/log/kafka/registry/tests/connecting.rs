@@ -1,5 +1,7 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::server::Server;
 use super::*;
@@ -127,4 +129,58 @@ fn it_can_be_asked_inside_an_async_runtime() {
         assert_eq!(registry.schema(SchemaId(7)).unwrap().unwrap(), INT);
         assert_eq!(registry.register("t-value", INT).unwrap(), SchemaId(7));
     });
+}
+
+/// A server that sends blanks for as long as anybody takes them, and how many it could send on one connection at most.
+fn endless(head: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (url, most) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+    let seen = most.clone();
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut sent) = (stream.unwrap(), 0);
+            let (blanks, mut asked) = ([b' '; 16 * 1024], [0; 4096]);
+            // A request of ours is short: it comes at once.
+            let _ = stream.read(&mut asked).and_then(|_| stream.write_all(head.as_bytes()));
+            while stream.write_all(&blanks).is_ok() {
+                sent += blanks.len();
+                seen.fetch_max(sent, Ordering::Relaxed);
+            }
+        }
+    });
+    (url, most)
+}
+
+#[test]
+fn an_answer_is_read_up_to_its_bound() {
+    for head in [
+        "HTTP/1.1 200 Said\r\n\r\n",
+        "HTTP/1.1 500 Said\r\n\r\n",
+        "HTTP/1.1 200 Said\r\nContent-Length: 99999999999\r\n\r\n",
+    ] {
+        let (url, most) = endless(head);
+        let registry = registry(&url);
+        assert_transient(registry.schema(SchemaId(7)), "sent an answer of more than 10485760 bytes");
+        // What the system keeps of a connection comes on top.
+        assert!(most.load(Ordering::Relaxed) < 40_000_000, "{head}: {most:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_drips_is_given_up_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = [0; 4096];
+        let _ = stream.read(&mut asked).and_then(|_| stream.write_all(b"HTTP/1.1 200 Said\r\n\r\n"));
+        // Never silent for as long as one read may take.
+        while stream.write_all(b" ").is_ok() {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    });
+    let patience = Patience { request: Duration::from_millis(300), ..patience() };
+    let registry = ConfluentRegistry::with(&at(&[&url]), patience).unwrap();
+    assert_transient(registry.schema(SchemaId(7)), "did not end its answer in time");
 }
