@@ -322,6 +322,13 @@ pub trait Log: Send + Sync {
     /// When the log cannot be read.
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>>;
 
+    /// Commits offsets for a group that nobody subscribes to, outside of any transaction: sinks publish their positions this way. It needs no
+    /// transactional id and fences nobody.
+    ///
+    /// # Errors
+    /// [`Refused`](crate::Error::Refused) while the group has members; [`UnknownTopic`](crate::Error::UnknownTopic).
+    fn commit_offsets(&self, group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()>;
+
     /// Forgets a group's offsets.
     ///
     /// # Errors

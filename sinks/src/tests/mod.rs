@@ -2,6 +2,7 @@
 
 mod csv_files;
 mod kills;
+mod other_topics;
 mod outages;
 mod read_store;
 mod refusals;
