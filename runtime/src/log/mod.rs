@@ -326,7 +326,7 @@ pub trait Log: Send + Sync {
     /// transactional id and fences nobody.
     ///
     /// # Errors
-    /// [`Refused`](crate::Error::Refused) while the group has members; [`UnknownTopic`](crate::Error::UnknownTopic).
+    /// [`Refused`](crate::Error::Refused) while the group has members.
     fn commit_offsets(&self, group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()>;
 
     /// Forgets a group's offsets.

@@ -41,6 +41,7 @@ macro_rules! contract {
             opening_a_transactional_id_fences_its_older_holder,
             another_transactional_id_is_not_fenced,
             offsets_are_committed_with_the_records_or_not_at_all,
+            offsets_are_committed_without_a_transaction_and_fence_nobody,
             an_unknown_topic_cannot_be_written,
             a_commit_wakes_a_reader_that_waits,
         );
