@@ -4,11 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use tidegate_runtime::log::Log;
 use tidegate_runtime::time::EventTime;
-use tidegate_schemas::TOPICS;
 use tidegate_sinks::{Settings, Summary, csv, sqlite};
 
 use crate::cli::Context;
@@ -32,8 +30,8 @@ pub(crate) enum Sink {
 /// `sink csv`.
 #[derive(Args, Debug)]
 pub(crate) struct Csv {
-    /// The topic to write.
-    #[arg(long, value_name = "TOPIC", value_parser = known_topics())]
+    /// The topic to write: one of Tidegate's, or one whose values have the schema of one of these, such as the output of another application.
+    #[arg(long, value_name = "TOPIC")]
     topic: String,
     /// Directory for the files: a new one, or this sink's own.
     #[arg(long, value_name = "DIR")]
@@ -51,8 +49,10 @@ pub(crate) struct Csv {
 /// `sink sqlite`.
 #[derive(Args, Debug)]
 pub(crate) struct Sqlite {
-    /// The topics to write; more may join at a later start.
-    #[arg(long, value_name = "TOPIC", required = true, num_args = 1.., value_parser = known_topics())]
+    /// The topics to write, each into a table of its own that is named after it; more may join at a later start.
+    ///
+    /// Tidegate's own topics, and those whose values have the schema of one of these, such as the output of another application.
+    #[arg(long, value_name = "TOPIC", required = true, num_args = 1..)]
     topic: Vec<String>,
     /// The database: a new file, or this sink's own.
     #[arg(long, value_name = "FILE")]
@@ -87,10 +87,6 @@ impl Common {
             ..Settings::named(name)
         }
     }
-}
-
-fn known_topics() -> PossibleValuesParser {
-    PossibleValuesParser::new(TOPICS.map(|topic| topic.name))
 }
 
 /// Carries out `sink`.

@@ -14,7 +14,7 @@ pub mod topics;
 mod traffic;
 
 pub use billing::{ANONYMOUS, CustomerTotal, Invoice, InvoiceLine};
-pub use ddl::{ChildTable, READ_STORE, TABLES, Table, table_of};
+pub use ddl::{ChildTable, NamedTable, READ_STORE, TABLES, Table, table_of};
 pub use record::Record;
 pub use topics::{Cleanup, KeyKind, TOPICS, Topic, topic};
 pub use traffic::{

@@ -4,7 +4,7 @@
 
 use apache_avro::Schema;
 use rusqlite::{Connection, params};
-use tidegate_schemas::{READ_STORE, TABLES, TOPICS, table_of};
+use tidegate_schemas::{NamedTable, READ_STORE, TABLES, TOPICS, table_of};
 
 fn store() -> Connection {
     let store = Connection::open_in_memory().unwrap();
@@ -52,7 +52,9 @@ fn every_topic_has_a_table_with_its_fields_and_its_source() {
         let table = table_of(topic.name).unwrap();
         let schema = Schema::parse_str(topic.schema).unwrap();
         let expected = [record_columns(&schema), integers(&["source_partition", "source_offset"])].concat();
-        assert_eq!(columns(&store, table.name), expected, "{}", table.name);
+        for name in [Some(table.name), table.history].into_iter().flatten() {
+            assert_eq!(columns(&store, name), expected, "{name}");
+        }
     }
 }
 
@@ -91,9 +93,14 @@ fn tables_are_strict_and_a_record_stands_in_them_once() {
             store.prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk").unwrap();
         let key: Vec<String> =
             key.query_map([table.name], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        assert_eq!(key, table.upsert_key, "{}", table.name);
+        let in_force: &[&str] = &["infraction_id"];
+        let expected = if table.history.is_some() { in_force } else { table.upsert_key };
+        assert_eq!(key, expected, "{}", table.name);
     }
-    assert_eq!(one("SELECT strict FROM pragma_table_list(?1)", "invoice_lines"), 1);
+    for table in ["invoice_lines", "infraction_history"] {
+        assert_eq!(one("SELECT strict FROM pragma_table_list(?1)", table), 1);
+    }
+    assert_eq!(one(sources, "infraction_history"), 1);
 }
 
 /// A question and the index that answers it: a full scan of a store with years in it would take minutes.
@@ -104,7 +111,11 @@ fn the_obvious_questions_have_an_index() {
         ("SELECT * FROM infractions WHERE owner_id = 'o' ORDER BY measured_at", "infractions_by_owner"),
         ("SELECT * FROM infractions WHERE plate = 'p' AND measured_at > 1", "infractions_by_plate"),
         ("SELECT * FROM infractions WHERE measured_at BETWEEN 1 AND 2", "infractions_by_time"),
-        ("SELECT * FROM infractions WHERE infraction_id = 'i'", "infractions_by_id"),
+        ("SELECT * FROM infractions WHERE infraction_id = 'i'", "sqlite_autoindex_infractions_1"),
+        (
+            "SELECT * FROM infraction_history WHERE infraction_id = 'i' ORDER BY source_partition, source_offset",
+            "infraction_history_by_id",
+        ),
         ("SELECT * FROM infractions_with_owners WHERE plate = 'p'", "owners_by_id"),
         ("SELECT * FROM invoices WHERE issued_at BETWEEN 1 AND 2", "invoices_by_time"),
         ("SELECT * FROM invoices WHERE customer_id = 'c' ORDER BY issued_at", "invoices_by_customer"),
@@ -134,9 +145,106 @@ fn the_obvious_questions_have_an_index() {
     }
 }
 
-fn infraction(store: &Connection, owner: &str, offset: i64) {
-    let sql = "INSERT INTO infractions VALUES ('i' || ?2, 'r', 'p', ?1, 1, 65, 60, 30, 30, 13500, 'EUR', 3, 'x', 0, ?2)";
-    store.execute(sql, params![owner, offset]).unwrap();
+/// An event of `id`, at `(partition, offset)` of the topic.
+fn event(store: &Connection, id: &str, owner: &str, state: &str, revision: i64, at: (i64, i64)) {
+    let sql = "INSERT INTO infraction_history VALUES \
+        (?1, 'r', 'p', ?2, 1, 65, 60, 30, 30, 13500, 'EUR', 3, 'x', ?4, ?3, 'vehicle', ?5, ?6)";
+    store.execute(sql, params![id, owner, state, revision, at.0, at.1]).unwrap();
+}
+
+/// Ids and owners of what is in force.
+fn in_force(store: &Connection) -> Vec<(String, String)> {
+    let mut statement =
+        store.prepare("SELECT infraction_id, owner_id FROM infractions ORDER BY infraction_id").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_last_event_of_an_id_is_in_force_unless_it_voids() {
+    let store = store();
+    let shown = |rows: &[(&str, &str)]| {
+        let expected: Vec<_> = rows.iter().map(|(id, owner)| (id.to_string(), owner.to_string())).collect();
+        assert_eq!(in_force(&store), expected);
+    };
+    event(&store, "i", "A", "ISSUED", 1, (0, 0));
+    event(&store, "j", "A", "ISSUED", 1, (0, 1));
+    shown(&[("i", "A"), ("j", "A")]);
+    event(&store, "i", "B", "REVISED", 2, (0, 2));
+    event(&store, "j", "A", "VOIDED", 2, (0, 3));
+    shown(&[("i", "B")]);
+    event(&store, "j", "C", "ISSUED", 3, (0, 4));
+    shown(&[("i", "B"), ("j", "C")]);
+    // After a reset revisions begin again: what counts is the place.
+    event(&store, "i", "D", "ISSUED", 1, (0, 5));
+    shown(&[("i", "D"), ("j", "C")]);
+    let count = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM infraction_history"), 6);
+    assert_eq!(count("SELECT sum(fine_minor) FROM infractions"), 27_000);
+    assert_eq!(count("SELECT count(*) FROM infractions_with_owners"), 2);
+}
+
+/// Whoever writes an id into two partitions gets the same answer, in whatever order they are read.
+#[test]
+fn an_id_in_two_partitions_is_decided_by_the_greater_one() {
+    let events =
+        [("A", "ISSUED", (0, 7)), ("B", "VOIDED", (0, 9)), ("C", "ISSUED", (1, 2)), ("D", "REVISED", (1, 3))];
+    for order in [[0, 1, 2, 3], [2, 3, 0, 1], [2, 0, 3, 1], [0, 2, 1, 3]] {
+        let store = store();
+        for (owner, state, at) in order.map(|index| events[index]) {
+            event(&store, "i", owner, state, 1, at);
+        }
+        assert_eq!(in_force(&store), [("i".into(), "D".into())], "{order:?}");
+    }
+}
+
+/// Everything that a script makes, by kind and name.
+fn objects(store: &Connection) -> Vec<(String, String)> {
+    let mut statement = store
+        .prepare("SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_topic_of_another_name_has_the_same_tables_under_its_own() {
+    let whole = objects(&store()).len();
+    let beside = store();
+    let mut made = whole;
+    for shape in &TABLES {
+        let alone = Connection::open_in_memory().unwrap();
+        alone.execute_batch(&NamedTable::of(shape, shape.topic.name).ddl()).unwrap();
+        let named = NamedTable::of(shape, &format!("m.{}", shape.topic.name));
+        assert_eq!(named.name, format!("m_{}", shape.name));
+        assert_eq!(columns(&alone, shape.name).len(), {
+            beside.execute_batch(&named.ddl()).unwrap();
+            columns(&beside, &named.name).len()
+        });
+        made += objects(&alone).len();
+        // Nothing is shared with the tables of the other topic: it may be dropped whole.
+        for (_, name) in objects(&alone) {
+            assert!(objects(&beside).iter().any(|(_, other)| *other == format!("m_{name}")), "{name}");
+        }
+    }
+    assert_eq!(objects(&beside).len(), made);
+    // The trigger and the view are those of their own tables.
+    let insert = "INSERT INTO m_infraction_history VALUES \
+        ('i', 'r', 'p', 'o', 1, 65, 60, 30, 30, 13500, 'EUR', 3, 'x', 1, 'ISSUED', 'reading', 0, 0)";
+    beside.execute(insert, []).unwrap();
+    let count = |sql: &str| beside.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM m_infractions_with_owners"), 1);
+    assert_eq!(count("SELECT count(*) FROM infractions_with_owners"), 0);
+}
+
+#[test]
+fn the_tables_of_the_table_of_topics_bear_its_names() {
+    for shape in &TABLES {
+        let named = NamedTable::of(shape, shape.topic.name);
+        assert_eq!(named.name, shape.name);
+        assert_eq!(named.child.as_deref(), shape.child.as_ref().map(|child| child.name));
+        assert_eq!(named.history.as_deref(), shape.history);
+    }
 }
 
 fn owner(store: &Connection, id: &str, kind: &str, name: &str, valid_from: i64, offset: i64) {
@@ -156,7 +264,7 @@ fn owners_shown(store: &Connection) -> Vec<(String, Option<String>, Option<Strin
 fn the_view_shows_the_latest_name_and_none_of_the_removed() {
     let store = store();
     for (offset, owner) in ["moved", "removed", "back", "unknown"].into_iter().enumerate() {
-        infraction(&store, owner, offset as i64);
+        event(&store, &format!("i{offset}"), owner, "ISSUED", 1, (0, offset as i64));
     }
     // Out of order in the topic; the times decide, and of two at one time the later record.
     owner(&store, "moved", "CHANGED", "Newer", 20, 0);
@@ -182,6 +290,15 @@ fn personal_data_stands_in_the_owners_table_only() {
         let columns = columns(&store, table.name);
         assert!(columns.iter().all(|(name, _)| name != "name" && name != "address"), "{}", table.name);
     }
+}
+
+#[test]
+fn totals_of_two_sizes_of_window_stand_side_by_side() {
+    let store = store();
+    let insert = "INSERT INTO customer_totals VALUES ('c', 'EUR', 0, ?1, 1, 5, 0, ?1)";
+    store.execute(insert, [5_000]).unwrap();
+    store.execute(insert, [60_000]).unwrap();
+    assert!(store.execute(insert, [5_000]).is_err());
 }
 
 #[test]

@@ -13,18 +13,18 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tidegate_runtime::avro::SchemaCache;
 use tidegate_runtime::log::{Chunk, Consumer, Event, Log, Offset, TopicPartition};
 use tidegate_runtime::patience::Patience;
 use tidegate_runtime::{Error, Reaction, Result, fault_point};
 use tidegate_schemas::Topic;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_stream::StreamExt;
 
 use crate::intake::{Intake, Reject};
-use crate::place;
+use crate::lookout::Lookout;
+use crate::place::{self, Source};
 use crate::publisher::Publisher;
 use crate::row::Row;
 use crate::{Settings, Summary};
@@ -43,6 +43,9 @@ pub(crate) trait Destination {
     /// The lane has reached the end it was given, which is `position`.
     fn ended(&mut self, lane: usize, position: Offset) -> Result<()>;
 
+    /// A partition was added to a topic: the next lane.
+    fn open(&mut self, lane: &Lane) -> Result<()>;
+
     /// True if giving it what stands before `position` of this lane makes something final before the next commit.
     fn makes_final(&self, lane: usize, position: Offset) -> bool;
 
@@ -59,7 +62,8 @@ pub(crate) trait Destination {
 /// One partition to be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
-    pub(crate) topic: &'static Topic,
+    /// The row in the table of topics whose schema its values have.
+    pub(crate) shape: &'static Topic,
     pub(crate) partition: TopicPartition,
     pub(crate) position: Offset,
     /// The end it was given by `--until-end`.
@@ -72,10 +76,12 @@ impl Lane {
     }
 }
 
-/// Reads `lanes` into `destination` until all have ended or `stop` is ready.
+/// Reads `lanes`, which are the partitions of `sources`, into `destination` until all have ended or `stop` is ready. Partitions that are added
+/// meanwhile become lanes too, but not of a run that was given an end.
 pub(crate) async fn run<D: Destination>(
     log: Arc<dyn Log>,
     settings: &Settings,
+    sources: Vec<Source>,
     lanes: Vec<Lane>,
     destination: D,
     stop: impl Future<Output = ()>,
@@ -86,8 +92,11 @@ pub(crate) async fn run<D: Destination>(
     if checked.is_none() {
         return Ok(Summary { positions: positions(&lanes), ..Summary::default() });
     }
+    let mut lookout = Lookout::new(log.clone(), sources, settings);
     let mut driver = Driver::new(log, settings, lanes, destination)?;
-    let mut ticks = interval(settings.commit_interval);
+    // Where it stands is known, and published, before anything is read.
+    driver.commit()?;
+    let mut ticks = interval_at(Instant::now() + settings.commit_interval, settings.commit_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !driver.is_complete()? {
         let action = tokio::select! {
@@ -95,11 +104,13 @@ pub(crate) async fn run<D: Destination>(
             biased;
             () = &mut stop => Action::Stop,
             _ = ticks.tick() => Action::Commit,
+            added = lookout.added() => Action::Open(added?),
             event = next(&mut driver.reader), if driver.takes_more() => Action::Event(event),
         };
         match action {
             Action::Stop => return driver.stop(),
             Action::Commit => driver.commit()?,
+            Action::Open(lanes) => driver.open(lanes)?,
             Action::Event(event) => driver.event(event)?,
         }
     }
@@ -125,6 +136,7 @@ fn open_reader(log: &dyn Log, settings: &Settings, lanes: &[Lane]) -> Result<Con
 enum Action {
     Stop,
     Commit,
+    Open(Vec<Lane>),
     Event(Option<Result<Event>>),
 }
 
@@ -132,7 +144,8 @@ struct Driver<'a, D> {
     log: Arc<dyn Log>,
     settings: &'a Settings,
     lanes: Vec<Lane>,
-    intakes: BTreeMap<&'static str, Intake>,
+    /// By topic.
+    intakes: BTreeMap<Arc<str>, Intake>,
     schemas: SchemaCache,
     /// None between a passing fault of the log, which ends a reader, and the next commit.
     reader: Option<Consumer>,
@@ -155,8 +168,8 @@ impl<'a, D: Destination> Driver<'a, D> {
         let schemas = SchemaCache::new();
         let mut intakes = BTreeMap::new();
         for lane in &lanes {
-            let intake = Intake::new(lane.topic, schemas.clone(), settings.max_event_time)?;
-            intakes.insert(lane.topic.name, intake);
+            let intake = Intake::new(lane.shape, schemas.clone(), settings.max_event_time)?;
+            intakes.insert(lane.partition.topic.clone(), intake);
         }
         let mut driver = Driver {
             settings,
@@ -191,6 +204,24 @@ impl<'a, D: Destination> Driver<'a, D> {
             }
             Err(error) => self.tolerate(error),
         }
+    }
+
+    /// Reads on in partitions that were added.
+    fn open(&mut self, lanes: Vec<Lane>) -> Result<()> {
+        if self.settings.until_end {
+            return Ok(());
+        }
+        self.settings.board.opened(&lanes);
+        for lane in lanes {
+            self.destination.open(&lane)?;
+            if let Some(reader) = &self.reader {
+                // It fails if the reader has ended already, and then the next one begins here.
+                reader.seek(lane.partition.clone(), lane.position);
+            }
+            self.gaps.push(None);
+            self.lanes.push(lane);
+        }
+        Ok(())
     }
 
     fn has_ended(&self) -> bool {
@@ -277,9 +308,10 @@ impl<'a, D: Destination> Driver<'a, D> {
     }
 
     fn write(&mut self, lane: usize, chunk: &Chunk) -> Result<()> {
-        let Lane { topic, position, until, .. } = self.lanes[lane];
-        let intake = self.intakes.get_mut(topic.name);
-        let intake = intake.ok_or_else(|| Error::Defect(format!("nobody takes `{}`", topic.name)))?;
+        let Lane { position, until, .. } = self.lanes[lane];
+        let topic = &self.lanes[lane].partition.topic;
+        let intake = self.intakes.get_mut(topic);
+        let intake = intake.ok_or_else(|| Error::Defect(format!("nobody takes `{topic}`")))?;
         let end = until.map_or(chunk.next, |until| until.min(chunk.next));
         let mut expected = position;
         let before = (self.summary.rows, self.summary.rejects);

@@ -15,6 +15,7 @@ pub mod sqlite;
 mod driver;
 mod intake;
 mod layout;
+mod lookout;
 mod place;
 mod publisher;
 mod row;
@@ -39,6 +40,10 @@ pub const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// the quicker of the sinks.
 pub const BUFFER_BYTES: usize = 16 << 20;
 
+/// How often a sink that runs on looks whether its topics have more partitions, unless told otherwise: soon enough for a person who has just
+/// added some, and seldom enough to cost nothing.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// What every sink is told.
 #[derive(Clone)]
 pub struct Settings {
@@ -48,6 +53,8 @@ pub struct Settings {
     pub until_end: bool,
     /// How often it commits; see [`COMMIT_INTERVAL`].
     pub commit_interval: Duration,
+    /// See [`LOOK_INTERVAL`].
+    pub look_interval: Duration,
     /// See [`BUFFER_BYTES`].
     pub buffer_bytes: usize,
     /// Records of a later time are bad (law 14).
@@ -65,6 +72,7 @@ impl Settings {
             name: name.into(),
             until_end: false,
             commit_interval: COMMIT_INTERVAL,
+            look_interval: LOOK_INTERVAL,
             buffer_bytes: BUFFER_BYTES,
             max_event_time: EventTime::DEFAULT_MAX,
             notice: Notice::default(),

@@ -7,7 +7,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
-use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition};
+use apache_avro::Schema;
+use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition, subject_of_value};
 use tidegate_runtime::{Error, Result};
 use tidegate_schemas::{TOPICS, Topic};
 
@@ -46,31 +47,83 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     })
 }
 
-/// The topic's row in the table, and what it is in the log.
-pub(crate) fn find_topic(log: &dyn Log, name: &str) -> Result<(&'static Topic, TopicInfo)> {
-    let known = tidegate_schemas::topic(name).ok_or_else(|| {
+/// A topic that a sink reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// The row in the table of topics whose schema its values have: its own, or that of the topic whose shape it shares.
+    pub(crate) shape: &'static Topic,
+    pub(crate) info: TopicInfo,
+}
+
+impl Source {
+    pub(crate) fn partition(&self, number: u32) -> TopicPartition {
+        TopicPartition::new(&*self.info.name, number)
+    }
+}
+
+/// The topic as it is in the log, if a sink can take columns from its schema.
+pub(crate) fn find_topic(log: &dyn Log, name: &str) -> Result<Source> {
+    let info = log.topic(name)?.ok_or_else(|| Error::UnknownTopic(name.to_owned()))?;
+    let shape = match tidegate_schemas::topic(name) {
+        Some(known) => Some(known),
+        None => registered_shape(log, name)?,
+    };
+    let shape = shape.ok_or_else(|| {
         let names: Vec<_> = TOPICS.iter().map(|topic| format!("`{}`", topic.name)).collect();
         Error::Refused {
             what: format!("topic `{name}` has no schema a sink could take columns from"),
-            remedy: format!("choose one of {}", names.join(", ")),
+            remedy: format!(
+                "choose one of {}, or a topic whose values have the schema of one of these",
+                names.join(", ")
+            ),
         }
     })?;
-    let found = log.topic(name)?.ok_or_else(|| Error::UnknownTopic(name.to_owned()))?;
-    Ok((known, found))
+    Ok(Source { shape, info })
 }
 
-/// Refuses a topic whose partitions are no longer as many as the sink knows.
+/// The topic of ours that has the schema which is registered for `name`. Schemas are told by their full names: which of its versions wrote a
+/// value is asked for each value.
+fn registered_shape(log: &dyn Log, name: &str) -> Result<Option<&'static Topic>> {
+    let versions = log.registry().versions(&subject_of_value(name))?;
+    let Some(registered) = versions.last().and_then(|(_, schema)| full_name(schema)) else { return Ok(None) };
+    Ok(TOPICS.into_iter().find(|topic| full_name(topic.schema).as_ref() == Some(&registered)))
+}
+
+fn full_name(schema: &str) -> Option<String> {
+    match Schema::parse_str(schema) {
+        Ok(Schema::Record(record)) => Some(record.name.fullname(None)),
+        _ => None,
+    }
+}
+
+/// Refuses a topic with fewer partitions than the sink knows. More may be added at any time.
 pub(crate) fn check_partitions(topic: &TopicInfo, known: usize) -> Result<()> {
-    if known == topic.partitions as usize {
+    if known <= topic.partitions as usize {
         return Ok(());
     }
     Err(Error::Refused {
         what: format!(
-            "topic `{}` has {} partitions, and the sink was started with {known}",
+            "topic `{}` has {} partitions, and the sink has read {known}",
             topic.name, topic.partitions
         ),
-        remedy: "start a sink of another name in another place".into(),
+        remedy: "it is another topic: start a sink of another name in another place".into(),
     })
+}
+
+/// Refuses a topic that was deleted and made again: the sink's offsets are those of the old one. Where no id is kept yet, or the log has none,
+/// there is nothing to compare.
+pub(crate) fn check_identity(topic: &TopicInfo, kept: Option<&str>, sink: &str) -> Result<()> {
+    match (kept, topic.id.as_deref()) {
+        (Some(kept), Some(found)) if kept != found => Err(Error::Refused {
+            what: format!(
+                "topic `{}` was deleted and created again: sink `{sink}` has read the one with id `{kept}`, and this one has id `{found}`",
+                topic.name
+            ),
+            remedy: "start a sink of another name in another place: this one keeps the rows of the old topic"
+                .into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a position outside the log: rows would be missing, or they are of another log.

@@ -1,14 +1,14 @@
 //! A sink's position as a group's offsets, so that `groups` shows its lag.
 //!
 //! News and nothing else: it follows what the sink has written by up to two commits, is never read back, and a log that cannot take
-//! it just now is asked again later. Only another holder of the sink's name is an error: two sinks would
-//! be shown as one.
+//! it just now is asked again later. A sink only reads the log, so publishing takes no transactional id and no right to write. A group of
+//! the sink's name that has members is an error: two readers would be shown as one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_runtime::log::{GroupOffsets, Log, Offset, Producer, TopicPartition};
+use tidegate_runtime::log::{Log, Offset, TopicPartition};
 use tidegate_runtime::patience::Patience;
 use tidegate_runtime::{Reaction, Result};
 use tokio::time::Instant;
@@ -21,7 +21,6 @@ pub(crate) struct Publisher {
     /// A commit of the log each time: not more often than people who watch can tell, which is a second by default.
     interval: Duration,
     patience: Patience,
-    producer: Option<Box<dyn Producer>>,
     published: BTreeMap<TopicPartition, Offset>,
     last: Option<Instant>,
 }
@@ -36,7 +35,6 @@ impl Publisher {
                 format!("sink `{}`, publishing its position,", settings.name),
                 settings.notice.clone(),
             ),
-            producer: None,
             published: BTreeMap::new(),
             last: None,
         }
@@ -62,9 +60,7 @@ impl Publisher {
                 self.patience.succeeded();
                 Ok(())
             }
-            // A fence too is no reason to stop: a sink of the same name elsewhere publishes as well, and this is news only.
             Err(error) if error.reaction() != Reaction::Stop => {
-                self.producer = None;
                 self.patience.failed(&error);
                 Ok(())
             }
@@ -72,13 +68,9 @@ impl Publisher {
         }
     }
 
-    fn commit(&mut self, positions: &BTreeMap<TopicPartition, Offset>) -> Result<()> {
-        let producer = match &mut self.producer {
-            Some(producer) => producer,
-            none => none.insert(self.log.producer(&self.name)?),
-        };
-        let offsets = positions.iter().map(|(partition, offset)| (partition.clone(), *offset)).collect();
-        let group = GroupOffsets { group: self.name.clone(), membership: None, offsets };
-        producer.commit(Some(&group)).map(drop)
+    fn commit(&self, positions: &BTreeMap<TopicPartition, Offset>) -> Result<()> {
+        let offsets: Vec<_> =
+            positions.iter().map(|(partition, offset)| (partition.clone(), *offset)).collect();
+        self.log.commit_offsets(&self.name, &offsets)
     }
 }

@@ -54,12 +54,12 @@ impl SinkBoard {
         self.lock().clone()
     }
 
-    /// Its place is open, and this is where it begins.
+    /// Its place is open for these, and this is where they begin.
     pub(crate) fn opened(&self, lanes: &[Lane]) {
         let shown = |lane: &Lane| {
             (lane.partition.clone(), LaneStatus { position: lane.position, ..LaneStatus::default() })
         };
-        self.lock().lanes = lanes.iter().map(shown).collect();
+        self.lock().lanes.extend(lanes.iter().map(shown));
     }
 
     /// So much more of a partition is handed to its place.
@@ -103,7 +103,7 @@ mod tests {
 
     fn lane(position: i64) -> Lane {
         Lane {
-            topic: &tidegate_schemas::topics::INVOICES,
+            shape: &tidegate_schemas::topics::INVOICES,
             partition: TopicPartition::new("invoices", 2),
             position: Offset(position),
             until: None,

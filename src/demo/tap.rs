@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use tidegate_runtime::avro::{Decoder, SchemaCache};
 use tidegate_runtime::log::{Chunk, Consumer, Event, Log, TopicPartition};
 use tidegate_schemas::topics::{CUSTOMER_TOTALS, INFRACTIONS};
-use tidegate_schemas::{CustomerTotal, Infraction};
+use tidegate_schemas::{CustomerTotal, Infraction, InfractionState};
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 
@@ -36,6 +36,20 @@ pub(super) struct News {
     pub(super) infractions: VecDeque<Infraction>,
     /// By customer and currency: as many as the demo has customers.
     pub(super) customers: BTreeMap<(String, String), Sum>,
+}
+
+impl News {
+    /// The last event of an id counts: it takes the place of the one before, and one that voids leaves none.
+    fn take(&mut self, infraction: Infraction) {
+        self.infractions.retain(|shown| shown.infraction_id != infraction.infraction_id);
+        if infraction.state == InfractionState::Voided {
+            return;
+        }
+        self.infractions.push_back(infraction);
+        if self.infractions.len() > INFRACTIONS_KEPT {
+            self.infractions.pop_front();
+        }
+    }
 }
 
 /// Reads along until it is dropped.
@@ -110,14 +124,48 @@ fn take(chunk: &Chunk, decoder: &mut Decoder, news: &mut News) {
     for record in chunk.records() {
         if *chunk.partition.topic == *INFRACTIONS.name {
             let Ok(infraction) = decoder.decode::<Infraction>(record.value()) else { continue };
-            news.infractions.push_back(infraction);
-            if news.infractions.len() > INFRACTIONS_KEPT {
-                news.infractions.pop_front();
-            }
+            news.take(infraction);
         } else if let Ok(total) = decoder.decode::<CustomerTotal>(record.value()) {
             let sum = news.customers.entry((total.customer_id, total.currency)).or_default();
             sum.invoices = sum.invoices.saturating_add(total.count);
             sum.amount_minor = sum.amount_minor.saturating_add(total.amount_minor);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: usize, owner: &str, state: InfractionState) -> Infraction {
+        Infraction {
+            infraction_id: format!("{id}"),
+            radar_id: "R".into(),
+            plate: "P".into(),
+            owner_id: owner.into(),
+            measured_at: 1,
+            measured_speed_kmh: 65,
+            retained_speed_kmh: 60,
+            speed_limit_kmh: 30,
+            excess_kmh: 30,
+            fine_minor: 13_500,
+            currency: "EUR".into(),
+            points: 3,
+            rule: "a rule".into(),
+            revision: 1,
+            state,
+            reason: "reading".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_in_force() {
+        let mut news = News::default();
+        (0..7).for_each(|id| news.take(event(id, "A", InfractionState::Issued)));
+        news.take(event(3, "B", InfractionState::Revised));
+        news.take(event(5, "A", InfractionState::Voided));
+        let shown: Vec<_> =
+            news.infractions.iter().map(|shown| (&*shown.infraction_id, &*shown.owner_id)).collect();
+        assert_eq!(shown, [("2", "A"), ("4", "A"), ("6", "A"), ("3", "B")]);
     }
 }

@@ -75,6 +75,9 @@ impl Log for Gated {
     fn groups(&self) -> Result<Vec<GroupInfo>> {
         self.inner.groups()
     }
+    fn commit_offsets(&self, group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()> {
+        self.inner.commit_offsets(group, offsets)
+    }
     fn delete_group(&self, group: &str) -> Result<()> {
         self.inner.delete_group(group)
     }

@@ -37,6 +37,11 @@ input=$made/readings-derivative/input.jsonl.gz
 python3 "$here/derive.py" readings --file "$moers" --seed 1 --out "$input"
 oracle moers infractions --dump "$input" readings-derivative/speeding ""
 
+mkdir -p "$made/corrections"
+input=$made/corrections/input.jsonl.gz
+python3 "$here/derive.py" corrections --file "$moers" --seed 1 --out "$input"
+oracle moers in-force --dump "$input" corrections/speeding ""
+
 if [ -n "${TIDEGATE_DATA:-}" ]; then
     oracle retail totals --file "$TIDEGATE_DATA/online-retail.csv.gz" retail-full/totals ""
     oracle retail discount --file "$TIDEGATE_DATA/online-retail.csv.gz" retail-full/discount-2011-10-30 \
@@ -51,6 +56,9 @@ while read -r file; do
     if [ "$mode" = --update ]; then
         mkdir -p "$golden/$(dirname "$file")"
         cp "$file" "$golden/$file"
+    elif [ ! -f "$golden/$file" ]; then
+        echo "missing: tests/golden/$file" >&2
+        status=1
     else
         # Packed bytes may differ between versions of zlib: what is in them may not.
         case $file in

@@ -2,6 +2,7 @@
 
     derive.py invoices --file online-retail-….csv.gz --seed 1 --out invoices.jsonl.gz
     derive.py readings --file moers-….txt            --seed 1 --out readings.jsonl.gz
+    derive.py corrections --file moers-….txt         --seed 1 --out corrections.jsonl.gz
 
 The real files are in order and nearly one invoice per window, so they test little of time. The derivative keeps their amounts, speeds
 and numbers and bends the rest: 4 partitions, 8 customers with at least 5 invoices in each of their windows, 8 radars; 5 % out of order,
@@ -150,6 +151,8 @@ LONG_AGO = zones.utc_ms(datetime(2016, 1, 1, 0, 0), "Europe/Berlin")
 VEHICLES = 400
 OWNERS = 300
 LIMITS = [30, 30, 50, 20, 30, 30, 70, 30]
+REUSED_IDS = 40
+CORRECTION_PARTS = 5
 
 
 def radar_id(number):
@@ -230,6 +233,55 @@ def derive_readings(path, seed):
     """Every real reading, spread over eight radars and 400 plates; one in ten two or three times as fast, so that every bracket and
     the margin above 100 km/h occur. Then a jump by 40 days: what was held is given up, what was remembered is forgotten, and
     a hundredth of the old readings comes again, too late to be judged."""
+    registrations, day, tail = parts_of_readings(path, seed)
+    return registrations + with_reused_ids(day, SplitMix64(seed + 1000)) + tail
+
+
+def derive_corrections(path, seed):
+    """The same readings, and registrations that come late: in parts, between the readings of the day, all of them before the jump.
+
+    A part begins where a registration follows a reading; whoever loads it lets the processor come to the end before each part. Vehicles'
+    events come in any order, so that owners are found, change and vanish again behind the readings. So that law 18 excepts nothing, no
+    reading is forgotten before the last registration, and no limit is known that is higher than the one that counts in the end: of a radar
+    whose limit falls later in the day, the later event comes first. Ids are not reused.
+    """
+    registrations, day, tail = parts_of_readings(path, seed)
+    random = SplitMix64(seed + 2000)
+    of_radars = [row for row in registrations if row["topic"] == "radars"]
+    of_radars.sort(key=lambda row: row["value"]["radar_id"] == radar_id(3) and row["value"]["kind"] == "INSTALLED")
+    others = [row for row in registrations if row["topic"] != "radars"]
+    for last in range(len(others) - 1, 0, -1):
+        other = random.below(last + 1)
+        others[last], others[other] = others[other], others[last]
+    rows = []
+    for part in range(CORRECTION_PARTS + 1):
+        if part > 0:
+            for late in (of_radars, others):
+                rows.extend(share(late, part - 1, CORRECTION_PARTS))
+        rows.extend(share(day, part, CORRECTION_PARTS + 1))
+    return rows + tail
+
+
+def share(rows, part, parts):
+    return rows[len(rows) * part // parts : len(rows) * (part + 1) // parts]
+
+
+def with_reused_ids(rows, random):
+    """Puts in copies of readings with another speed, a little later: of one that is remembered it is a bad record, of one that was let go under
+    its limit it is judged."""
+    out = list(rows)
+    for _ in range(REUSED_IDS):
+        at = random.below(len(out))
+        value = out[at].get("value")
+        if value is None or records.bad({"partition": 0, "timestamp": 0} | out[at]):
+            continue
+        again = reading_row(value | {"speed_kmh": value["speed_kmh"] + random.between(1, 60)})
+        out.insert(min(len(out), at + random.between(1, 60)), again)
+    return out
+
+
+def parts_of_readings(path, seed):
+    """Registrations, the day's readings, and those after the jump."""
     random = SplitMix64(seed)
     registrations = [*radars(), *owners(), *vehicles(random)]
     sequences, rows = [0] * len(LIMITS), []
@@ -252,18 +304,18 @@ def derive_readings(path, seed):
         tail.append(reading_row(later))
         if at >= 60 and random.chance(150):
             tail.append(rows[random.below(len(rows))])
-    return registrations + with_malformed(day, "measured_at", random, rounds=4) + tail
+    return registrations, with_malformed(day, "measured_at", random, rounds=4), tail
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["invoices", "readings"])
+    parser.add_argument("what", choices=["invoices", "readings", "corrections"])
     parser.add_argument("--file", required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", default="-")
     options = parser.parse_args()
-    derive = derive_invoices if options.what == "invoices" else derive_readings
-    records.write_lines(options.out, derive(options.file, options.seed))
+    derive = {"invoices": derive_invoices, "readings": derive_readings, "corrections": derive_corrections}
+    records.write_lines(options.out, derive[options.what](options.file, options.seed))
 
 
 if __name__ == "__main__":

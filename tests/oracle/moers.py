@@ -3,10 +3,11 @@
     moers.py facts       --file moers-roemerstrasse-30kmh.txt
     moers.py over        --file …  [--schedule france.toml] --out DIRECTORY
     moers.py infractions --dump topics.jsonl [--schedule france.toml] [--hold-for-days 30] --out DIRECTORY
+    moers.py in-force    --dump topics.jsonl [--schedule france.toml] --out DIRECTORY
 
 The file has no plates: which vehicle passed is the producer's choice. So `over` gives what can be known from the file alone (every
 reading whose retained speed is over 30 km/h, with its fine), and `infractions` takes the records of the topics `radars`, `vehicles` and
-`readings` as they stand in the log and judges them.
+`readings` as they stand in the log and judges them. `in-force` gives only what is in force in the end, whenever the registrations came.
 """
 
 import argparse
@@ -84,7 +85,7 @@ def over(all_readings, schedule):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["facts", "over", "infractions"])
+    parser.add_argument("what", choices=["facts", "over", "infractions", "in-force"])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--file", help="the real file or an excerpt")
     source.add_argument("--dump", help="records of the topics as JSON lines")
@@ -98,6 +99,10 @@ def main():
     elif options.what == "over":
         rows = over(readings(options.file), schedule)
         save(options.out, {"over": rows}, facts(readings(options.file), schedule))
+    elif options.what == "in-force":
+        rows = speeding.in_force(records.by_topic(records.read_lines(options.dump)), schedule)
+        fines = sum(row["value"]["fine_minor"] for row in rows)
+        save(options.out, {"in-force": rows}, {"in_force": len(rows), "fine_minor": fines})
     else:
         topics = records.by_topic(records.read_lines(options.dump))
         save(options.out, *speeding.run(topics, schedule, options.hold_for_days * speeding.DAY_MS))

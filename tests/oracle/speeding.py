@@ -1,8 +1,9 @@
-"""Infractions straight from laws 12, 14 and 17 to 19, for registrations that are all in the log before the readings are read.
+"""Infractions straight from laws 12, 14 and 17 to 19.
 
-Then every lookup can be made in the finished table, as of the reading's time, and nothing that is judged is changed later; a vehicle
-or radar that is unknown at a reading's time stays so. (What a registration does that comes after a judgement is law 18's
-second half and not computed here.) Slow on purpose: lookups scan, and what time forgets is looked for after every record.
+`run` gives every output, record by record, for registrations that are all in the log before the readings are read: then every lookup can
+be made in the finished table, as of the reading's time, nothing that is judged is changed later, and a vehicle or radar that is unknown at
+a reading's time stays so. `in_force` gives what is in force in the end, for registrations that come at any time. Slow on purpose: lookups
+scan, and what time forgets is looked for after every record.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ import records
 
 DAY_MS = 86_400_000
 REMEMBERED_MS = 30 * DAY_MS
+# Where registrations come first, each infraction has one event, and the reading itself is its reason.
+FIRST_EVENT = {"revision": 1, "state": "ISSUED", "reason": "reading"}
 GONE = {"REMOVED", "DEREGISTERED"}
 
 
@@ -84,50 +87,111 @@ def judge(reading, radars, vehicles, schedule):
     }
 
 
+class Task:
+    """One task: what it remembers of its readings, and what it has put out."""
+
+    def __init__(self, radars, vehicles, schedule, hold_for):
+        self.radars, self.vehicles, self.schedule, self.hold_for = radars, vehicles, schedule, hold_for
+        self.out = {name: [] for name in ("infractions", "duplicates", "late", "dead-letters", "held")}
+        self.remembered = {}  # identity -> its record; from the first judgement on, whatever becomes of it (law 12)
+        self.held = {}  # identity -> what is missing
+        self.stream_time, self.under = None, 0
+
+    def take(self, record):
+        reading = record["value"]
+        known = self.remembered.get(identity(reading))
+        if known and known["value"] == reading:
+            self.out["duplicates"].append(records.origin(record))
+        elif known:
+            self.out["dead-letters"].append(records.dead_letter(record, "id-reused"))
+        elif self.is_too_old(reading):
+            self.out["late"].append(records.origin(record) | {"stream_time": self.stream_time})
+        else:
+            self.move_time(reading["measured_at"])
+            self.judge(record)
+
+    def judge(self, record):
+        reading = record["value"]
+        verdict, value = judge(reading, self.radars, self.vehicles, self.schedule)
+        if verdict == "under":
+            self.under += 1  # let go: not remembered, judged anew if it is sent again
+            return
+        self.remembered[identity(reading)] = record
+        if verdict == "held":
+            self.held[identity(reading)] = value
+            self.give_up()
+        else:
+            time, value = reading["measured_at"], value | FIRST_EVENT
+            row = {"partition": record["partition"], "key": reading["plate"], "time_ms": time, "value": value}
+            self.out["infractions"].append(row)
+
+    def is_too_old(self, reading):
+        return self.stream_time is not None and self.stream_time > reading["measured_at"] + REMEMBERED_MS
+
+    def move_time(self, time):
+        self.stream_time = time if self.stream_time is None else max(self.stream_time, time)
+        self.give_up()
+        for who in [who for who, record in self.remembered.items() if self.is_too_old(record["value"])]:
+            if who not in self.held:
+                del self.remembered[who]
+
+    def give_up(self):
+        """Held readings that have waited too long, oldest first. They stay remembered."""
+        due = [who for who in self.held if self.stream_time > self.remembered[who]["value"]["measured_at"] + self.hold_for]
+        for who in sorted(due, key=lambda who: (self.remembered[who]["value"]["measured_at"], self.remembered[who]["offset"])):
+            del self.held[who]
+            self.out["dead-letters"].append(records.dead_letter(self.remembered[who], "unidentified"))
+
+
 def run_task(task, readings, vehicle_log, radar_log, schedule, hold_for):
-    """One task: one partition of readings and vehicles, and all radars (whose bad records are task 0's)."""
-    out = {name: [] for name in ("infractions", "duplicates", "late", "dead-letters", "held")}
+    """One partition of readings and vehicles, and all radars (whose bad records are task 0's)."""
     tables_dead = []
     radars = table_of(radar_log, "radar_id", tables_dead if task == 0 else [])
     vehicles = table_of(vehicle_log, "plate", tables_dead)
-    out["dead-letters"].extend(tables_dead)
-    remembered, held = {}, {}  # identity -> time it may be forgotten after; identity -> (reading, missing)
-    stream_time, under = None, 0
+    state = Task(radars, vehicles, schedule, hold_for)
+    state.out["dead-letters"].extend(tables_dead)
     for record in readings:
-        reason = records.unfit(record)
-        if reason is None and schedule.period(record["value"]["measured_at"]) is None:
-            reason = "rule"  # from before the schedule begins: nobody can say what it would cost
+        reason = fault(record, schedule)
         if reason:
-            out["dead-letters"].append(records.dead_letter(record, reason))
-            continue
-        reading = record["value"]
-        time = reading["measured_at"]
-        stream_time = time if stream_time is None else max(stream_time, time)
-        for who in sorted(held, key=lambda who: (held[who][0]["value"]["measured_at"], held[who][0]["offset"])):
-            if stream_time > held[who][0]["value"]["measured_at"] + hold_for:
-                given_up, _ = held.pop(who)
-                out["dead-letters"].append(records.dead_letter(given_up, "unidentified"))
-        for who in [who for who, until in remembered.items() if stream_time > until and who not in held]:
-            del remembered[who]
-        if stream_time > time + REMEMBERED_MS:
-            out["late"].append(records.origin(record) | {"stream_time": stream_time})
-            continue
-        if identity(reading) in remembered:
-            out["duplicates"].append(records.origin(record))
-            continue
-        verdict, value = judge(reading, radars, vehicles, schedule)
-        if verdict == "under":
-            under += 1
-            continue
-        remembered[identity(reading)] = time + REMEMBERED_MS
-        if verdict == "held":
-            held[identity(reading)] = (record, value)
+            state.out["dead-letters"].append(records.dead_letter(record, reason))
         else:
-            row = {"partition": task, "key": reading["plate"], "time_ms": time, "value": value}
-            out["infractions"].append(row)
-    for record, missing in held.values():
-        out["held"].append(records.origin(record) | {"missing": missing})
-    return out, under
+            state.take(record)
+    for who, missing in state.held.items():
+        state.out["held"].append(records.origin(state.remembered[who]) | {"missing": missing})
+    return state.out, state.under
+
+
+def fault(record, schedule):
+    reason = records.unfit(record)
+    if reason is None and schedule.period(record["value"]["measured_at"]) is None:
+        reason = "rule"  # from before the schedule begins: nobody can say what it would cost
+    return reason
+
+
+def in_force(topics, schedule):
+    """What is in force in the end, whenever the registrations came: all of them are seen first (laws 12 and 18).
+
+    Only stream time and what an id is are taken from the order of the readings: of one id the first reading counts that is not under its
+    limit, and a reading that is too old by those before it is not judged. What law 18 excepts is not subtracted: see `derive.py`.
+    """
+    radar_log = [record for number in sorted(topics["radars"]) for record in topics["radars"][number]]
+    radars, found = table_of(radar_log, "radar_id", []), []
+    for number, readings in sorted(topics["readings"].items()):
+        vehicles = table_of(topics["vehicles"][number], "plate", [])
+        stream_time, met = None, set()
+        for record in readings:
+            reading = record["value"] if fault(record, schedule) is None else None
+            if reading is None or identity(reading) in met:
+                continue
+            if stream_time is not None and stream_time > reading["measured_at"] + REMEMBERED_MS:
+                continue
+            stream_time = max(stream_time or 0, reading["measured_at"])
+            verdict, value = judge(reading, radars, vehicles, schedule)
+            if verdict != "under":
+                met.add(identity(reading))
+            if verdict == "infraction":
+                found.append({"value": value})
+    return sorted(found, key=lambda row: row["value"]["infraction_id"])
 
 
 def run(topics, schedule, hold_for=REMEMBERED_MS):

@@ -362,11 +362,61 @@ class Speeding(unittest.TestCase):
         self.assertEqual([len(out[name]) for name in ("infractions", "duplicates", "late")], [1, 2, 1])
         self.assertEqual(under, 2)
 
+    def test_an_id_with_other_content_is_refused_while_it_is_remembered(self):
+        month = 30 * self.DAY
+        out, under = self.judge([passage(5), passage(5, 70), passage(5), passage(5 + month, 20, sequence=2), passage(5, 71),
+                                 passage(6 + month, 20, sequence=3), passage(5, 72)])
+        self.assertEqual([row["reason"] for row in out["dead-letters"]], ["id-reused"] * 2)
+        self.assertEqual([len(out[name]) for name in ("infractions", "duplicates", "late")], [1, 1, 1])
+
+    def test_a_reading_under_its_limit_is_let_go_and_judged_anew(self):
+        out, under = self.judge([passage(5, 35), passage(5, 35), passage(5, 60), passage(5, 35)])
+        self.assertEqual(under, 2)
+        self.assertEqual([len(out[name]) for name in ("infractions", "duplicates", "dead-letters")], [1, 0, 1])
+
+    def test_what_was_given_up_stays_remembered(self):
+        unknown = [passage(5, plate="X"), passage(106, 20)]
+        out, _ = self.judge([*unknown, passage(5, plate="X"), passage(5, 61, plate="X")], hold_for=100)
+        self.assertEqual([row["reason"] for row in out["dead-letters"]], ["unidentified", "id-reused"])
+        self.assertEqual(len(out["duplicates"]), 1)
+
+    def test_what_is_held_is_remembered_for_as_long(self):
+        later = [passage(5, plate="X"), passage(6 + 30 * self.DAY, 20)]
+        out, _ = self.judge([*later, passage(5, plate="X")], hold_for=45 * self.DAY)
+        self.assertEqual([len(out[name]) for name in ("held", "duplicates", "late")], [1, 1, 0])
+
+    def test_what_comes_unknown_past_its_hold_is_given_up_at_once(self):
+        out, _ = self.judge([passage(106, 20), passage(5, plate="X")], hold_for=100)
+        self.assertEqual([row["reason"] for row in out["dead-letters"]], ["unidentified"])
+        self.assertEqual(out["held"], [])
+
     def test_what_is_held_too_long_is_unidentified(self):
         readings = [passage(5, plate="X"), passage(3, plate="X", sequence=2), passage(105, 20), passage(106, 20, sequence=9)]
         self.assertEqual(len(self.judge(readings[:3], hold_for=100)[0]["held"]), 1)
         dead = self.judge(readings, hold_for=100)[0]["dead-letters"]
         self.assertEqual([(row["time_ms"], row["reason"]) for row in dead], [(3, "unidentified"), (5, "unidentified")])
+
+
+class InForce(unittest.TestCase):
+    def owners(self, readings, vehicles=(vehicle(0),), radars=(radar(0),)):
+        topics = {"readings": {0: readings}, "vehicles": {0: vehicles}, "radars": {0: radars}}
+        return [row["value"]["owner_id"] for row in speeding.in_force(topics, plain_schedule())]
+
+    def test_it_is_what_comes_out_when_registrations_come_first(self):
+        topics = records.by_topic(derive.derive_readings(MOERS, 1))
+        everything, _ = speeding.run(topics, Schedule.read())
+        expected = sorted((row["value"] for row in everything["infractions"]), key=lambda value: value["infraction_id"])
+        found = [row["value"] | speeding.FIRST_EVENT for row in speeding.in_force(topics, Schedule.read())]
+        self.assertEqual(found, expected)
+
+    def test_of_an_id_the_first_reading_that_is_remembered_counts(self):
+        self.assertEqual(self.owners([passage(5, 35), passage(5, 60), passage(5, 70)]), ["o1"])
+        self.assertEqual(self.owners([passage(31 * speeding.DAY_MS, 20), passage(5)]), [])
+
+    def test_of_two_registrations_of_one_time_the_greater_place_counts(self):
+        two = {0: [radar(0, limit=30)], 1: [radar(0, limit=90)]}
+        topics = {"readings": {0: [passage(5)]}, "vehicles": {0: [vehicle(0)]}, "radars": two}
+        self.assertEqual(speeding.in_force(topics, plain_schedule()), [])
 
 
 class InfractionId(unittest.TestCase):
@@ -392,6 +442,31 @@ class Derive(unittest.TestCase):
             windows.setdefault((row["key"], row["time_ms"] // 5000), set()).add(row["value"]["invoice_id"])
         self.assertGreaterEqual(min(len(window) for window in windows.values()), 5)
         self.assertEqual({kafka.partition(key, 4) for key, _ in windows}, {0, 1, 2, 3})
+
+    def test_corrections_are_of_every_kind_and_except_nothing(self):
+        rows = derive.derive_corrections(MOERS, 1)
+        places = {"radars": [], "vehicles": [], "readings": []}
+        for place, row in enumerate(rows):
+            places.get(row["topic"], []).append((place, row))
+        plain = derive.derive_readings(MOERS, 1)
+        registrations = lambda rows: sorted(str(row) for row in rows if row["topic"] != "readings")
+        self.assertEqual(registrations(rows), registrations(plain))
+        # No reading is forgotten before the last registration: the jump comes behind it.
+        last = max(place for topic in ("radars", "vehicles") for place, _ in places[topic])
+        self.assertTrue(all(row["time_ms"] < derive.START + 20 * derive.HOUR_MS * 24 for place, row in places["readings"]
+                            if place < last and not records.bad(by_default(row))))
+        # No limit is known at any moment that is higher than the one that counts in the end.
+        events = {}
+        for _, row in places["radars"]:
+            events.setdefault(row["key"], []).append(row["value"])
+        for key, of_radar in events.items():
+            for known in range(1, len(of_radar)):
+                for time in (event["valid_from"] for event in of_radar):
+                    before, after = (speeding.as_of({key: part}, key, time) for part in (of_radar[:known], of_radar))
+                    if before and after:
+                        self.assertLessEqual(before["speed_limit_kmh"], after["speed_limit_kmh"])
+        # There is something to correct: registrations come behind readings that they decide.
+        self.assertGreater(sum(place > places["readings"][0][0] for place, _ in places["vehicles"]), 300)
 
     def test_every_kind_of_bad_record_occurs(self):
         for rows in (derive.derive_invoices(RETAIL, 1), derive.derive_readings(MOERS, 1)):

@@ -140,6 +140,9 @@ pub struct TopicSpec {
 pub struct TopicInfo {
     /// Its name.
     pub name: String,
+    /// Tells this topic from every other in its log, also from one that was deleted earlier and had the same name. On Kafka it is the
+    /// topic id, as Kafka's own tools print it; `None` where the broker is too old to have topic ids.
+    pub id: Option<String>,
     /// How many partitions.
     pub partitions: u32,
     /// What happens to old records.
@@ -320,6 +323,13 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// When the log cannot be read.
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>>;
+
+    /// Commits offsets for a group that nobody subscribes to, outside of any transaction: sinks publish their positions this way. It needs no
+    /// transactional id and fences nobody.
+    ///
+    /// # Errors
+    /// [`Refused`](crate::Error::Refused) while the group has members.
+    fn commit_offsets(&self, group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()>;
 
     /// Forgets a group's offsets.
     ///

@@ -293,6 +293,9 @@ impl Log for FaultyLog {
     fn groups(&self) -> Result<Vec<GroupInfo>> {
         self.inner.groups()
     }
+    fn commit_offsets(&self, group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()> {
+        self.inner.commit_offsets(group, offsets)
+    }
     fn delete_group(&self, group: &str) -> Result<()> {
         self.inner.delete_group(group)
     }

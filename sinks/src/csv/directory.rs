@@ -10,17 +10,18 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidegate_runtime::log::Offset;
+use tidegate_runtime::log::{Offset, TopicInfo};
 use tidegate_runtime::{Error, Result};
 
 use super::disk;
 use super::segment::{self, OPEN, Part, Segment, parse_finished};
+use crate::layout::Layout;
 use crate::place::{self, storage};
 
 const STATE: &str = "sink.json";
 const LOCK: &str = "sink.lock";
-/// What `sink.json` means; another version is refused.
-const FORMAT: u32 = 1;
+/// What `sink.json` means; a later version is refused. Version 1 had no `topic_id`.
+const FORMAT: u32 = 2;
 
 /// What `sink.json` holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub(super) struct State {
     pub(super) format: u32,
     pub(super) sink: String,
     pub(super) topic: String,
+    /// Tells the topic from another one that is made later under its name; none where the log has no such id.
+    #[serde(default)]
+    pub(super) topic_id: Option<String>,
     pub(super) log: String,
     pub(super) segment_records: i64,
     /// Where each partition's open segment begins.
@@ -37,10 +41,24 @@ pub(super) struct State {
     pub(super) until: Option<Vec<i64>>,
 }
 
+/// What every version of `sink.json` says.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
 impl State {
-    pub(super) fn new(sink: &str, topic: &str, log: String, segment_records: i64) -> State {
-        let (sink, topic) = (sink.to_owned(), topic.to_owned());
-        State { format: FORMAT, sink, topic, log, segment_records, positions: Vec::new(), until: None }
+    pub(super) fn new(sink: &str, topic: &TopicInfo, log: String, segment_records: i64) -> State {
+        State {
+            format: FORMAT,
+            sink: sink.to_owned(),
+            topic: topic.name.clone(),
+            topic_id: topic.id.clone(),
+            log,
+            segment_records,
+            positions: Vec::new(),
+            until: None,
+        }
     }
 }
 
@@ -54,10 +72,12 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Takes the directory for the sink that `asked` describes; `first_positions` are asked for when it is new.
+    /// Takes the directory for the sink of `topic` that `asked` describes; `first_positions` are asked for when it is new.
     pub(super) fn open(
         path: &Path,
         asked: State,
+        topic: &TopicInfo,
+        layout: &Layout,
         first_positions: impl FnOnce() -> Result<Vec<i64>>,
     ) -> Result<Directory> {
         fs::create_dir_all(path).map_err(|cause| storage("create", path, cause))?;
@@ -66,7 +86,8 @@ impl Directory {
         let state = match read_state(path)? {
             Some(found) => {
                 check_identity(path, &asked, &found)?;
-                found
+                place::check_identity(topic, found.topic_id.as_deref(), &found.sink)?;
+                State { format: FORMAT, topic_id: asked.topic_id.or(found.topic_id), ..found }
             }
             None => {
                 check_empty(path, &names)?;
@@ -75,9 +96,32 @@ impl Directory {
         };
         let mut directory =
             Directory { path: path.to_owned(), state, forced_ends: BTreeMap::new(), _lock: lock };
+        directory.check_columns(&names, layout)?;
         directory.adopt(&names)?;
         directory.save()?;
         Ok(directory)
+    }
+
+    /// Refuses files with other columns than the topic has now: those to come would not fit beside them.
+    fn check_columns(&self, names: &[String], layout: &Layout) -> Result<()> {
+        let finished = names.iter().filter_map(|name| {
+            let (_, segment, part) = parse_finished(&self.state.topic, name)?;
+            (part == Part::Rows).then_some((segment, name))
+        });
+        let Some((_, newest)) = finished.max() else { return Ok(()) };
+        let path = self.path.join(newest);
+        let unread = |cause: csv::Error| Error::Storage {
+            what: format!("could not read `{}`", path.display()),
+            cause: Box::new(cause),
+        };
+        let mut reader = csv::Reader::from_path(&path).map_err(unread)?;
+        if reader.headers().map_err(unread)?.iter().eq(layout.columns.iter().map(|column| column.name)) {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            what: format!("`{}` has other columns than topic `{}` has now", path.display(), self.state.topic),
+            remedy: "files can be made again from the log: start the sink in another directory".into(),
+        })
     }
 
     /// Makes the state durable.
@@ -154,19 +198,20 @@ fn read_state(path: &Path) -> Result<Option<State>> {
         what,
         remedy: "restore it, or start the sink in another directory".into(),
     };
-    let state: State = serde_json::from_slice(&bytes)
-        .map_err(|error| refused(format!("`{}` is damaged: {error}", file.display())))?;
+    let damaged = |error: serde_json::Error| refused(format!("`{}` is damaged: {error}", file.display()));
+    // First of all: a later version may have other fields.
+    let Version { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if !(1..=FORMAT).contains(&format) {
+        return Err(refused(format!(
+            "`{}` has format version {format}, and this program reads version {FORMAT}",
+            file.display(),
+        )));
+    }
+    let state: State = serde_json::from_slice(&bytes).map_err(damaged)?;
     if state.until.as_ref().is_some_and(|until| until.len() != state.positions.len()) {
         return Err(refused(format!("`{}` is damaged: not every partition has an end", file.display())));
     }
-    if state.format == FORMAT {
-        return Ok(Some(state));
-    }
-    Err(refused(format!(
-        "`{}` has format version {}, and this program reads version {FORMAT}",
-        file.display(),
-        state.format
-    )))
+    Ok(Some(state))
 }
 
 fn check_identity(path: &Path, asked: &State, found: &State) -> Result<()> {

@@ -18,21 +18,22 @@ mod segment;
 mod shape;
 mod tail;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
-use tidegate_runtime::log::{Log, Offset, TopicPartition};
+use tidegate_runtime::log::{Log, Offset};
 use tidegate_runtime::{Error, Result};
-use tidegate_schemas::Topic;
 
 use self::directory::{Directory, State};
 use self::tail::{Shared, Tail};
 use crate::driver::{self, Destination, Lane};
 use crate::intake::Reject;
 use crate::layout::Layout;
+use crate::place::{self, Source};
 use crate::row::Row;
-use crate::{Settings, Summary, place};
+use crate::{Settings, Summary};
 
 /// Offsets per file, unless told otherwise: some ten megabytes of a typical topic, and a tail read again within a second.
 pub const SEGMENT_RECORDS: u64 = 100_000;
@@ -42,7 +43,7 @@ pub const SEGMENT_RECORDS: u64 = 100_000;
 pub struct Options {
     /// What every sink is told.
     pub settings: Settings,
-    /// The topic: one of the table of topics.
+    /// The topic: one of the table of topics, or with the schema of one that is.
     pub topic: String,
     /// Where the files go: a new directory, or this sink's own.
     pub directory: PathBuf,
@@ -66,45 +67,51 @@ pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output 
     })?;
     let mut stop = pin!(stop);
     let prepare = || prepare(&*log, options, segment_records);
-    let Some((lanes, files)) = settings.patience().until_answered(&mut stop, prepare).await? else {
+    let Some((source, lanes, files)) = settings.patience().until_answered(&mut stop, prepare).await? else {
         return Ok(Summary::default());
     };
-    driver::run(log, settings, lanes, files, stop).await
+    driver::run(log, settings, vec![source], lanes, files, stop).await
 }
 
 /// Takes the directory, and finds out where to begin and to end. A log that cannot tell ends it half-way, which does no harm: it is
 /// what a crash would leave.
-fn prepare(log: &dyn Log, options: &Options, segment_records: i64) -> Result<(Vec<Lane>, Files)> {
+fn prepare(log: &dyn Log, options: &Options, segment_records: i64) -> Result<(Source, Vec<Lane>, Files)> {
     let settings = &options.settings;
-    let (topic, found) = place::find_topic(log, &options.topic)?;
-    let partition = |number: u32| TopicPartition::new(topic.name, number);
-    let marks = |low: bool| -> Result<Vec<i64>> {
-        let ends = (0..found.partitions).map(|number| log.watermarks(&partition(number)));
+    let source = place::find_topic(log, &options.topic)?;
+    let count = source.info.partitions;
+    let marks = |numbers: Range<u32>, low: bool| -> Result<Vec<i64>> {
+        let ends = numbers.map(|number| log.watermarks(&source.partition(number)));
         ends.map(|ends| ends.map(|ends| if low { ends.low.0 } else { ends.high.0 })).collect()
     };
-    let asked = State::new(&settings.name, topic.name, log.identity()?, segment_records);
-    let mut directory = Directory::open(&options.directory, asked, || marks(true))?;
-    place::check_partitions(&found, directory.state.positions.len())?;
-    let until = if settings.until_end {
-        Some(directory.state.until.clone().map_or_else(|| marks(false), Ok)?)
-    } else {
-        None
+    let asked = State::new(&settings.name, &source.info, log.identity()?, segment_records);
+    let layout = Layout::of(source.shape)?;
+    let mut directory =
+        Directory::open(&options.directory, asked, &source.info, &layout, || marks(0..count, true))?;
+    let known = directory.state.positions.len();
+    place::check_partitions(&source.info, known)?;
+    let added = marks(known as u32..count, true)?;
+    // The ends of a run that is under way are those of its first start: partitions that were added since are not in it.
+    let until = match (settings.until_end, directory.state.until.clone()) {
+        (false, _) => None,
+        (true, Some(until)) => Some([until, added.clone()].concat()),
+        (true, None) => Some(marks(0..count, false)?),
     };
-    if directory.state.until != until {
+    if directory.state.until != until || !added.is_empty() {
         directory.state.until = until;
+        directory.state.positions.extend(added);
         directory.save()?;
     }
-    let lanes: Vec<Lane> = (0..found.partitions)
+    let lanes: Vec<Lane> = (0..count)
         .zip(&directory.state.positions)
         .map(|(number, position)| Lane {
-            topic,
-            partition: partition(number),
+            shape: source.shape,
+            partition: source.partition(number),
             position: Offset(*position),
             until: directory.state.until.as_ref().map(|until| Offset(until[number as usize])),
         })
         .collect();
-    let files = Files::new(directory, topic, segment_records)?;
-    Ok((lanes, files))
+    let files = Files::new(directory, &source, layout, segment_records);
+    Ok((source, lanes, files))
 }
 
 /// The files of every partition.
@@ -117,11 +124,11 @@ struct Files {
 }
 
 impl Files {
-    fn new(directory: Directory, topic: &Topic, segment_records: i64) -> Result<Files> {
+    fn new(directory: Directory, source: &Source, layout: Layout, segment_records: i64) -> Files {
         let shared = Shared {
             directory: directory.path.clone(),
-            topic: topic.name.to_owned(),
-            layout: Layout::of(topic)?,
+            topic: source.info.name.clone(),
+            layout,
             segment_records,
             scratch: String::new(),
         };
@@ -130,7 +137,7 @@ impl Files {
             Tail::new(partition, Offset(*position), forced_end, &shared)
         };
         let tails = directory.state.positions.iter().enumerate().map(tail).collect();
-        Ok(Files { directory, shared, tails, stale: false })
+        Files { directory, shared, tails, stale: false }
     }
 
     fn save(&mut self) -> Result<()> {
@@ -150,6 +157,12 @@ impl Destination for Files {
     fn put_aside(&mut self, lane: usize, reject: &Reject<'_>) -> Result<()> {
         self.reached(lane, reject.offset)?;
         self.tails[lane].put_aside(reject, &mut self.shared)
+    }
+
+    /// Saved before the first of its files: a file of a partition that nobody knows would be taken for somebody else's.
+    fn open(&mut self, lane: &Lane) -> Result<()> {
+        self.tails.push(Tail::new(self.tails.len(), lane.position, None, &self.shared));
+        self.save()
     }
 
     fn reached(&mut self, lane: usize, position: Offset) -> Result<()> {

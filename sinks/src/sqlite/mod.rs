@@ -10,6 +10,7 @@
 
 mod store;
 mod tables;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,18 +18,19 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
-use tidegate_runtime::Result;
-use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition};
+use tidegate_runtime::log::{Log, Offset, TopicPartition};
 use tidegate_runtime::notice::Notice;
-use tidegate_schemas::Topic;
+use tidegate_runtime::{Error, Result};
+use tidegate_schemas::NamedTable;
 
 use self::store::{Fault, Standing, Store, set_standing};
 use self::tables::Insert;
 use crate::driver::{self, Destination, Lane};
 use crate::intake::Reject;
 use crate::layout::Layout;
+use crate::place::{self, Source};
 use crate::row::{Cell, Row};
-use crate::{Settings, Summary, place};
+use crate::{Settings, Summary};
 
 /// The write-ahead log may grow to this behind a long reader, unless told otherwise: hours of a typical topic, and no disk's
 /// end.
@@ -38,6 +40,8 @@ pub const WAL_MAX_BYTES: u64 = 1 << 30;
 /// random values, so a large one writes far less; this is some tens of thousands of rows, or what comes in a commit
 /// interval.
 const BATCH_BYTES: usize = 16 << 20;
+/// Statements that are kept prepared beside an insert for each table and its child.
+const SPARE_STATEMENTS: usize = 8;
 /// What a cell takes in memory beside its text.
 const CELL_BYTES: usize = 64;
 
@@ -46,7 +50,7 @@ const CELL_BYTES: usize = 64;
 pub struct Options {
     /// What every sink is told.
     pub settings: Settings,
-    /// The topics: each one of the table of topics.
+    /// The topics: of the table of topics, or with the schema of one that is.
     pub topics: Vec<String>,
     /// The database: a new file, or this sink's own.
     pub database: PathBuf,
@@ -65,54 +69,60 @@ pub async fn run(log: Arc<dyn Log>, options: &Options, stop: impl Future<Output 
     place::check_name(&settings.name)?;
     let mut stop = pin!(stop);
     let prepared = settings.patience().until_answered(&mut stop, || prepare(&*log, options)).await?;
-    let Some((lanes, rows)) = prepared else { return Ok(Summary::default()) };
-    driver::run(log, settings, lanes, rows, stop).await
+    let Some((sources, lanes, rows)) = prepared else { return Ok(Summary::default()) };
+    driver::run(log, settings, sources, lanes, rows, stop).await
 }
 
 /// Takes the database, and finds out where to begin and to end. A log that cannot tell ends it half-way, which does no harm: it is
 /// what a crash would leave.
-fn prepare(log: &dyn Log, options: &Options) -> Result<(Vec<Lane>, Rows)> {
+fn prepare(log: &dyn Log, options: &Options) -> Result<(Vec<Source>, Vec<Lane>, Rows)> {
     let settings = &options.settings;
-    let mut topics = BTreeMap::new();
+    let mut sources = BTreeMap::new();
     for name in &options.topics {
-        let (topic, found) = place::find_topic(log, name)?;
-        topics.insert(topic.name, (topic, found));
+        sources.insert(name, place::find_topic(log, name)?);
     }
+    let sources: Vec<Source> = sources.into_values().collect();
     let mut store = Store::open(&options.database, &settings.name, &log.identity()?)?;
-    let mut lanes = Vec::new();
-    for (topic, found) in topics.values() {
-        lanes.extend(lanes_of(log, &store, topic, found, settings.until_end)?);
-    }
-    let begun = store.write(|transaction| Ok(write_standings(transaction, &lanes)?))?;
-    begun.ok_or_else(|| tidegate_runtime::Error::Refused {
-        what: format!("another program is writing `{}`", options.database.display()),
-        remedy: "let it finish first".into(),
+    let mut tables = BTreeMap::new();
+    let begun = store.write(|transaction| {
+        for source in &sources {
+            tables.insert(source.info.name.clone(), topics::take(transaction, &settings.name, source)?);
+        }
+        Ok(())
     })?;
-    let rows = Rows::new(store, &lanes, options)?;
-    Ok((lanes, rows))
+    begun.ok_or_else(|| busy(options))?;
+    let mut lanes = Vec::new();
+    for source in &sources {
+        lanes.extend(lanes_of(log, &store, source, settings.until_end)?);
+    }
+    store.write(|transaction| Ok(write_standings(transaction, &lanes)?))?.ok_or_else(|| busy(options))?;
+    let rows = Rows::new(store, &lanes, &tables, options)?;
+    Ok((sources, lanes, rows))
 }
 
-/// The partitions of `topic`: where they stand, or where they begin.
-fn lanes_of(
-    log: &dyn Log,
-    store: &Store,
-    topic: &'static Topic,
-    found: &TopicInfo,
-    until_end: bool,
-) -> Result<Vec<Lane>> {
-    let known = store.standings(topic.name)?;
-    if !known.is_empty() {
-        place::check_partitions(found, known.len())?;
+fn busy(options: &Options) -> Error {
+    Error::Refused {
+        what: format!("another program is writing `{}`", options.database.display()),
+        remedy: "let it finish first".into(),
     }
+}
+
+/// The partitions of a topic: where they stand, or where they begin.
+fn lanes_of(log: &dyn Log, store: &Store, source: &Source, until_end: bool) -> Result<Vec<Lane>> {
+    let known = store.standings(&source.info.name)?;
+    place::check_partitions(&source.info, known.len())?;
+    // The ends of a run that is under way are those of its first start: partitions that were added since are not in it.
+    let is_under_way = known.iter().any(|known| known.until.is_some());
     let lane = |number: u32| {
-        let partition = TopicPartition::new(topic.name, number);
+        let partition = source.partition(number);
         let ends = log.watermarks(&partition)?;
         let known = known.get(number as usize);
-        let until = known.and_then(|known| known.until).unwrap_or(ends.high);
+        let end = if is_under_way && known.is_none() { ends.low } else { ends.high };
+        let until = known.and_then(|known| known.until).unwrap_or(end);
         let position = known.map_or(ends.low, |known| known.next);
-        Ok(Lane { topic, partition, position, until: until_end.then_some(until) })
+        Ok(Lane { shape: source.shape, partition, position, until: until_end.then_some(until) })
     };
-    (0..found.partitions).map(lane).collect()
+    (0..source.info.partitions).map(lane).collect()
 }
 
 fn write_standings(transaction: &Transaction<'_>, lanes: &[Lane]) -> rusqlite::Result<()> {
@@ -162,7 +172,8 @@ fn row_bytes(row: &Row) -> usize {
 struct Rows {
     store: Store,
     lanes: Vec<Lane>,
-    inserts: BTreeMap<&'static str, Insert>,
+    /// By topic.
+    inserts: BTreeMap<Arc<str>, Insert>,
     waiting: Vec<Waiting>,
     waiting_bytes: usize,
     /// A position moved since the last transaction.
@@ -174,11 +185,19 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(store: Store, lanes: &[Lane], options: &Options) -> Result<Rows> {
+    fn new(
+        store: Store,
+        lanes: &[Lane],
+        tables: &BTreeMap<String, NamedTable>,
+        options: &Options,
+    ) -> Result<Rows> {
         let mut inserts = BTreeMap::new();
         for lane in lanes {
-            inserts.insert(lane.topic.name, Insert::of(lane.topic, &Layout::of(lane.topic)?)?);
+            if let Some(table) = tables.get(&*lane.partition.topic) {
+                inserts.insert(lane.partition.topic.clone(), Insert::of(table, &Layout::of(lane.shape)?));
+            }
         }
+        store.connection.set_prepared_statement_cache_capacity(2 * inserts.len() + SPARE_STATEMENTS);
         Ok(Rows {
             store,
             lanes: lanes.to_vec(),
@@ -212,7 +231,7 @@ impl Rows {
                 match item {
                     Waiting::Row { lane, offset, row } => {
                         let lane = &lanes[*lane];
-                        inserts[lane.topic.name].run(transaction, &lane.partition.at(*offset), row)?;
+                        inserts[&lane.partition.topic].run(transaction, &lane.partition.at(*offset), row)?;
                     }
                     Waiting::Reject { lane, reject } => {
                         write_reject(transaction, &lanes[*lane].partition, reject)?;
@@ -270,6 +289,12 @@ impl Destination for Rows {
             value,
         };
         self.wait(Waiting::Reject { lane, reject });
+        Ok(())
+    }
+
+    fn open(&mut self, lane: &Lane) -> Result<()> {
+        self.lanes.push(lane.clone());
+        self.moved = true;
         Ok(())
     }
 

@@ -27,3 +27,12 @@ CREATE TABLE IF NOT EXISTS sink_rejects (
   value BLOB,
   PRIMARY KEY (topic, partition, offset)
 ) STRICT;
+
+-- The topics that are written here. `topic_id` tells a topic from another one that was made later under its name; NULL where the log has no such id.
+-- `shape` is the topic of the table of topics that has the same columns.
+CREATE TABLE IF NOT EXISTS sink_topics (
+  topic TEXT NOT NULL PRIMARY KEY,
+  topic_id TEXT,
+  shape TEXT NOT NULL,
+  table_name TEXT NOT NULL UNIQUE COLLATE NOCASE
+) STRICT;

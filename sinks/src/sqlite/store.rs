@@ -12,14 +12,14 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use tidegate_runtime::log::{Offset, TopicPartition};
 use tidegate_runtime::{Error, Result};
-use tidegate_schemas::{READ_STORE, TABLES};
+use tidegate_schemas::READ_STORE;
 
 use crate::place::{self, storage};
 
 /// "TGrs": what SQLite's own tools show as the application.
 const APPLICATION_ID: i32 = 0x5447_7273;
-/// The format of the tables, the read store's included.
-const FORMAT: i32 = 1;
+/// The format of the tables, the read store's included. In 1 a total was told by its window's start alone, an infraction by its record.
+const FORMAT: i32 = 2;
 /// How long a commit waits for another program that is writing; below the two seconds in which a stop must end.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 /// About 16 MB of write-ahead log between checkpoints: a page changed often is written to the database once.
@@ -28,8 +28,6 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 const WAL_KEPT_BYTES: u32 = 64 << 20;
 /// Room for the upper levels of every index and the pages of a batch; SQLite's own default of 2 MB reads them again and again.
 const CACHE_KIB: i32 = 32 << 10;
-/// An insert per table and child table, and a few more.
-const STATEMENTS: usize = 2 * TABLES.len() + 8;
 
 /// The sink's database, ours while this lives.
 pub(super) struct Store {
@@ -125,6 +123,12 @@ pub(super) enum Fault {
     Sql(rusqlite::Error),
 }
 
+impl From<Error> for Fault {
+    fn from(error: Error) -> Fault {
+        Fault::Named(error)
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(cause: rusqlite::Error) -> Fault {
         Fault::Sql(cause)
@@ -148,7 +152,6 @@ pub(super) fn set_standing(
 fn configure(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
@@ -176,7 +179,11 @@ impl Foreign {
                 what: format!(
                     "`{path}` has format version {format}, and this program reads version {FORMAT}"
                 ),
-                remedy: "use the version of tidegate that wrote it, or name another file".into(),
+                remedy: if *format < FORMAT {
+                    "a read store can be made again from the log: delete the file or name another one, and start the sink again".into()
+                } else {
+                    "use the version of tidegate that wrote it, or name another file".into()
+                },
             },
         }
     }

@@ -1,13 +1,14 @@
 //! A topic's table as an insert: made once from the read store's tables and the topic's columns.
 //!
 //! Promise: one way for every topic, driven by the tables of `tidegate-schemas`. A row's place in the log is unique, so that a record that
-//! comes twice is an error and never a second row; where a table has an upsert key, the later record replaces the earlier.
+//! comes twice is an error and never a second row; where a table has an upsert key, the later record replaces the earlier. A table that shows
+//! what is in force is not written here: its history is, and a trigger of the read store does the rest in the same transaction.
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Statement, ToSql, Transaction};
+use tidegate_runtime::Error;
 use tidegate_runtime::log::Coordinates;
-use tidegate_runtime::{Error, Result};
-use tidegate_schemas::{Table, Topic, table_of};
+use tidegate_schemas::NamedTable;
 
 use super::store::Fault;
 use crate::layout::{Kind, Layout};
@@ -15,7 +16,7 @@ use crate::row::{Cell, Row};
 
 /// How the rows of one topic are written.
 pub(super) struct Insert {
-    table: &'static str,
+    table: String,
     sql: String,
     /// Which cells are columns of the table itself.
     own: Vec<usize>,
@@ -24,18 +25,14 @@ pub(super) struct Insert {
 }
 
 impl Insert {
-    /// The insert of `topic`.
-    pub(super) fn of(topic: &Topic, layout: &Layout) -> Result<Insert> {
-        let table = table_of(topic.name).ok_or_else(|| Error::Refused {
-            what: format!("topic `{}` has no table in the read store", topic.name),
-            remedy: "sink it into CSV files".into(),
-        })?;
+    /// The insert of a table whose records have the columns of `layout`.
+    pub(super) fn of(table: &NamedTable, layout: &Layout) -> Insert {
         let is_list = |at: &usize| matches!(layout.columns[*at].kind, Kind::List(_));
         let own: Vec<usize> = (0..layout.columns.len()).filter(|at| !is_list(at)).collect();
         let mut names: Vec<&str> = own.iter().map(|at| layout.columns[*at].name).collect();
         names.extend(["source_partition", "source_offset"]);
-        let sql = format!("{}{}", insert_into(table.name, &names), on_conflict(table, &names));
-        Ok(Insert { table: table.name, sql, own, child: child_of(table, layout) })
+        let sql = format!("{}{}", insert_into(table.written(), &names), on_conflict(table, &names));
+        Insert { table: table.written().to_owned(), sql, own, child: child_of(table, layout) }
     }
 
     /// Writes one row.
@@ -80,27 +77,34 @@ fn bind<'c>(
     (first..).zip(cells).try_for_each(|(at, cell)| statement.raw_bind_parameter(at, cell))
 }
 
-fn child_of(table: &Table, layout: &Layout) -> Option<(usize, String)> {
-    let child = table.child.as_ref()?;
-    let at = layout.columns.iter().position(|column| column.name == child.field)?;
+fn child_of(table: &NamedTable, layout: &Layout) -> Option<(usize, String)> {
+    let field = table.shape.child.as_ref()?.field;
+    let at = layout.columns.iter().position(|column| column.name == field)?;
     let Kind::List(elements) = &layout.columns[at].kind else { return None };
     let mut names = vec!["source_partition", "source_offset", "line_number"];
     names.extend(elements.columns.iter().map(|column| column.name));
-    Some((at, insert_into(child.name, &names)))
+    Some((at, insert_into(table.child.as_deref()?, &names)))
 }
 
 fn insert_into(table: &str, names: &[&str]) -> String {
     let parameters = vec!["?"; names.len()].join(", ");
-    format!("INSERT INTO {table} ({}) VALUES ({parameters})", names.join(", "))
+    format!("INSERT INTO \"{table}\" ({}) VALUES ({parameters})", names.join(", "))
 }
 
-fn on_conflict(table: &Table, names: &[&str]) -> String {
-    if table.upsert_key.is_empty() {
+/// The record that stands further behind counts, whichever is read first: see the table's own comment.
+fn on_conflict(table: &NamedTable, names: &[&str]) -> String {
+    let key = table.shape.upsert_key;
+    if key.is_empty() {
         return String::new();
     }
-    let others = names.iter().filter(|name| !table.upsert_key.contains(name));
+    let others = names.iter().filter(|name| !key.contains(name));
     let set: Vec<_> = others.map(|name| format!("{name} = excluded.{name}")).collect();
-    format!(" ON CONFLICT ({}) DO UPDATE SET {}", table.upsert_key.join(", "), set.join(", "))
+    format!(
+        " ON CONFLICT ({}) DO UPDATE SET {} \
+         WHERE (excluded.source_partition, excluded.source_offset) > (source_partition, source_offset)",
+        key.join(", "),
+        set.join(", ")
+    )
 }
 
 impl ToSql for Cell {
@@ -116,7 +120,7 @@ impl ToSql for Cell {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_schemas::{TOPICS, topics};
+    use tidegate_schemas::{TOPICS, table_of, topics};
 
     use super::*;
 
@@ -125,7 +129,8 @@ mod tests {
         let store = rusqlite::Connection::open_in_memory().unwrap();
         store.execute_batch(tidegate_schemas::READ_STORE).unwrap();
         for topic in TOPICS {
-            let insert = Insert::of(topic, &Layout::of(topic).unwrap()).unwrap();
+            let table = NamedTable::of(table_of(topic.name).unwrap(), topic.name);
+            let insert = Insert::of(&table, &Layout::of(topic).unwrap());
             store.prepare(&insert.sql).unwrap();
             let lists = topic.name == "invoices";
             assert_eq!(insert.child.is_some(), lists, "{}", topic.name);
@@ -137,11 +142,13 @@ mod tests {
 
     #[test]
     fn a_total_replaces_the_one_before() {
-        let insert =
-            Insert::of(&topics::CUSTOMER_TOTALS, &Layout::of(&topics::CUSTOMER_TOTALS).unwrap()).unwrap();
-        let conflict = " ON CONFLICT (customer_id, currency, window_start) DO UPDATE SET window_end = excluded.window_end, \
+        let table = NamedTable::of(table_of("customer-totals").unwrap(), "m-totals");
+        let insert = Insert::of(&table, &Layout::of(&topics::CUSTOMER_TOTALS).unwrap());
+        assert!(insert.sql.starts_with("INSERT INTO \"m_totals\" ("), "{}", insert.sql);
+        let conflict = " ON CONFLICT (customer_id, currency, window_start, window_end) DO UPDATE SET \
              count = excluded.count, amount_minor = excluded.amount_minor, \
-             source_partition = excluded.source_partition, source_offset = excluded.source_offset";
+             source_partition = excluded.source_partition, source_offset = excluded.source_offset \
+             WHERE (excluded.source_partition, excluded.source_offset) > (source_partition, source_offset)";
         assert!(insert.sql.ends_with(conflict), "{}", insert.sql);
     }
 }

@@ -2,6 +2,7 @@
 
 mod csv_files;
 mod kills;
+mod other_topics;
 mod outages;
 mod read_store;
 mod refusals;
@@ -16,9 +17,14 @@ use tidegate_schemas::{Invoice, InvoiceLine, topics};
 
 use crate::Summary;
 
+/// The longest that a run of a sink takes here, on a machine that has much else to do.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// Runs a future as a sink's own thread would.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // What waits for something that never comes fails.
+    runtime.block_on(async { tokio::time::timeout(DEADLINE, future).await }).unwrap()
 }
 
 /// Runs the CSV sink to the end, or fails with it.

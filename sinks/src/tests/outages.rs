@@ -197,7 +197,7 @@ fn records_that_were_removed_before_they_were_read_are_missed_before_anything_be
 fn a_position_that_cannot_be_published_is_published_later() {
     for mut sink in Sink::each() {
         let log = gapped();
-        *log.producer_faults.lock().unwrap() = 2;
+        *log.publishing_faults.lock().unwrap() = 2;
         sink.settings.until_end = false;
         sink.run(&log, |_| {}, log.published_at(25)).unwrap();
         let who = "sink `mine`, publishing its position,";

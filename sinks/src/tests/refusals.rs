@@ -158,17 +158,106 @@ fn another_format() {
     both.succeed(&log(0, 3));
     let file = both.csv.directory.join("sink.json");
     let state = fs::read_to_string(&file).unwrap();
-    fs::write(&file, state.replace("\"format\": 1", "\"format\": 2")).unwrap();
-    Connection::open(&both.sqlite.database).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    // What a later version adds must not read as damage.
+    fs::write(&file, state.replace("\"format\": 2", "\"format\": 3, \"news\": true")).unwrap();
+    Connection::open(&both.sqlite.database).unwrap().pragma_update(None, "user_version", 3).unwrap();
     assert_eq!(
         both.refuse(&log(0, 3)),
         ["files/sink.json", "read.sqlite3"]
-            .map(|name| format!("`PLACE/{name}` has format version 2, and this program reads version 1"))
+            .map(|name| format!("`PLACE/{name}` has format version 3, and this program reads version 2"))
     );
-    for damaged in ["{\"format\": 1".to_owned(), state.replace("null", "[]")] {
+    for damaged in ["{\"format\": 2".to_owned(), state.replace("null", "[]")] {
         fs::write(&file, damaged).unwrap();
         assert!(both.refuse(&log(0, 3))[0].starts_with("`PLACE/files/sink.json` is damaged: "));
     }
+}
+
+/// Of a store that can be made again from the log it is said so.
+#[test]
+fn a_read_store_of_an_earlier_format_names_the_remedy() {
+    let both = Both::new();
+    both.succeed(&log(0, 3));
+    Connection::open(&both.sqlite.database).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    let error = sqlite_to_end(log(0, 3), &both.sqlite).unwrap_err();
+    let Error::Refused { what, remedy } = &error else { panic!("{error:?}") };
+    assert!(what.ends_with("has format version 1, and this program reads version 2"), "{what}");
+    assert!(remedy.contains("delete the file or name another one"), "{remedy}");
+}
+
+/// Its offsets are those of the old topic: they would pass over as many records of the new one.
+#[test]
+fn a_topic_that_was_deleted_and_created_again() {
+    let both = Both::new();
+    both.succeed(&log(0, 13));
+    let again = log(0, 20);
+    *again.topic_id.lock().unwrap() = Some("another".into());
+    let told = "topic `invoices` was deleted and created again: sink `mine` has read the one with id `scripted-topic`, and this one has \
+                id `another`";
+    assert_eq!(both.refuse(&again), [told, told]);
+    // A log that tells no ids is no reason to refuse, and no reason to forget.
+    *again.topic_id.lock().unwrap() = None;
+    both.succeed(&again);
+    *again.topic_id.lock().unwrap() = Some("another".into());
+    assert_eq!(both.refuse(&again), [told, told]);
+}
+
+#[test]
+fn a_topic_that_is_created_again_while_the_sink_runs() {
+    let mut both = Both::new();
+    for settings in [&mut both.csv.settings, &mut both.sqlite.settings] {
+        settings.until_end = false;
+        settings.look_interval = std::time::Duration::from_millis(5);
+    }
+    let running = || {
+        let log = log(0, 13);
+        let recreated = log.clone();
+        // Never ready: only the sink's own refusal ends it.
+        let stop = async move {
+            recreated.published_at(13).await;
+            *recreated.topic_id.lock().unwrap() = Some("another".into());
+            std::future::pending::<()>().await;
+        };
+        (log, stop)
+    };
+    let (log, stop) = running();
+    let csv = block_on(csv::run(log, &both.csv, stop));
+    let (log, stop) = running();
+    let sqlite = block_on(sqlite::run(log, &both.sqlite, stop));
+    for outcome in [csv, sqlite] {
+        assert!(both.what(outcome).starts_with("topic `invoices` was deleted and created again"));
+    }
+}
+
+/// Directories of the version before this one have no id: they take the topic's as it is now.
+#[test]
+fn a_directory_without_a_topic_id_takes_the_one_there_is() {
+    let both = Both::new();
+    both.succeed(&log(0, 13));
+    let file = both.csv.directory.join("sink.json");
+    let state: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let mut old = state.clone();
+    old["format"] = 1.into();
+    old.as_object_mut().unwrap().remove("topic_id").unwrap();
+    fs::write(&file, old.to_string()).unwrap();
+    csv_to_end(log(0, 13), &both.csv).unwrap();
+    let now: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(now, state);
+}
+
+#[test]
+fn a_directory_whose_files_have_other_columns() {
+    let both = Both::new();
+    both.succeed(&log(0, 23));
+    let name = "invoices-0-00000000000000000010-00000000000000000020.csv";
+    let file = both.csv.directory.join(name);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen(",lines\r\n", "\r\n", 1)).unwrap();
+    // An older file may be anything: what counts is what was written last.
+    csv_to_end(log(0, 23), &both.csv).unwrap();
+    fs::remove_file(both.csv.directory.join("invoices-0-00000000000000000020-00000000000000000023.csv"))
+        .unwrap();
+    let told = both.what(csv_to_end(log(0, 30), &both.csv));
+    assert_eq!(told, format!("`PLACE/files/{name}` has other columns than topic `invoices` has now"));
 }
 
 #[test]
@@ -208,13 +297,13 @@ fn a_first_start_begins_where_the_log_does() {
 }
 
 #[test]
-fn another_number_of_partitions() {
+fn fewer_partitions_than_before() {
     let both = Both::new();
     both.succeed(&log(0, 3));
     let partition = log(0, 3).partitions.lock().unwrap().remove(0);
-    let partitions = vec![partition; 2];
-    let told = "topic `invoices` has 2 partitions, and the sink was started with 1";
-    assert_eq!(both.refuse(&Scripted::new(partitions)), [told, told]);
+    both.succeed(&Scripted::new(vec![partition; 2]));
+    let told = "topic `invoices` has 1 partitions, and the sink has read 2";
+    assert_eq!(both.refuse(&log(0, 3)), [told, told]);
 }
 
 #[test]
@@ -224,13 +313,12 @@ fn names_and_numbers_that_cannot_be() {
     both.rename("a b");
     assert_eq!(both.refuse(&log), ["`a b` cannot name a sink"; 2]);
     both.rename("mine");
-    both.csv.topic = "invoice".into();
-    both.sqlite.topics = vec!["invoice".into()];
-    assert_eq!(both.refuse(&log), ["topic `invoice` has no schema a sink could take columns from"; 2]);
-    both.csv.topic = "readings".into();
-    both.sqlite.topics = vec!["readings".into()];
-    for outcome in both.run(&log) {
-        assert!(matches!(outcome.unwrap_err(), Error::UnknownTopic(name) if name == "readings"));
+    for name in ["readings", "invoice"] {
+        both.csv.topic = name.into();
+        both.sqlite.topics = vec![name.into()];
+        for outcome in both.run(&log) {
+            assert!(matches!(outcome.unwrap_err(), Error::UnknownTopic(unknown) if unknown == name));
+        }
     }
     both.csv.topic = "invoices".into();
     both.csv.segment_records = 0;

@@ -7,9 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use tidegate_runtime::log::{
-    Chunk, Cleanup, Command, Consumer, Event, EventSender, GroupInfo, GroupOffsets, Log, Notice, Offset,
-    Outgoing, Producer, Receipt, Records, SchemaId, SchemaRegistry, Subscription, TopicInfo, TopicPartition,
-    TopicSpec, Watermarks,
+    Chunk, Cleanup, Command, Consumer, Event, EventSender, GroupInfo, Log, Notice, Offset, Producer, Records,
+    SchemaId, SchemaRegistry, Subscription, TopicInfo, TopicPartition, TopicSpec, Watermarks,
 };
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{Error, Result};
@@ -52,14 +51,15 @@ impl Partition {
 pub(super) type Positions = BTreeMap<TopicPartition, Offset>;
 
 pub(super) struct Scripted {
-    pub(super) partitions: Mutex<Vec<Partition>>,
+    pub(super) partitions: Arc<Mutex<Vec<Partition>>>,
+    pub(super) topic_id: Mutex<Option<String>>,
     /// What sinks have published, for tests to wait on.
     pub(super) published: watch::Sender<Positions>,
     /// Errors the registry and new readers give before they work.
     pub(super) registry_faults: Mutex<u32>,
     pub(super) reader_faults: Mutex<u32>,
     pub(super) topic_faults: Mutex<u32>,
-    pub(super) producer_faults: Mutex<u32>,
+    pub(super) publishing_faults: Mutex<u32>,
     /// How often it was asked for a partition's ends, and which of these questions fail.
     pub(super) watermarks_asked: Mutex<u32>,
     pub(super) watermark_faults: Mutex<Range<u32>>,
@@ -68,12 +68,13 @@ pub(super) struct Scripted {
 impl Scripted {
     pub(super) fn new(partitions: Vec<Partition>) -> Arc<Scripted> {
         Arc::new(Scripted {
-            partitions: Mutex::new(partitions),
+            partitions: Arc::new(Mutex::new(partitions)),
+            topic_id: Mutex::new(Some("scripted-topic".into())),
             published: watch::Sender::new(BTreeMap::new()),
             registry_faults: Mutex::new(0),
             reader_faults: Mutex::new(0),
             topic_faults: Mutex::new(0),
-            producer_faults: Mutex::new(0),
+            publishing_faults: Mutex::new(0),
             watermarks_asked: Mutex::new(0),
             watermark_faults: Mutex::new(0..0),
         })
@@ -141,7 +142,8 @@ impl Log for Scripted {
     fn topics(&self) -> Result<Vec<TopicInfo>> {
         fault(&self.topic_faults)?;
         let partitions = self.partitions.lock().unwrap().len() as u32;
-        Ok(vec![TopicInfo { name: "invoices".into(), partitions, cleanup: Cleanup::Delete }])
+        let (name, id) = ("invoices".into(), self.topic_id.lock().unwrap().clone());
+        Ok(vec![TopicInfo { name, id, partitions, cleanup: Cleanup::Delete }])
     }
 
     fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks> {
@@ -157,15 +159,21 @@ impl Log for Scripted {
     fn reader(&self, _buffer_bytes: usize) -> Result<Consumer> {
         let (commands, received) = channel();
         let (events, receiver) = tokio::sync::mpsc::channel(4);
-        let partitions = self.partitions.lock().unwrap().clone();
+        let partitions = self.partitions.clone();
         let broken = fault(&self.reader_faults);
         let thread = std::thread::spawn(move || serve(&received, &events, &partitions, broken));
         Ok(Consumer::new(receiver, commands, || {}, None, thread))
     }
 
-    fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
-        fault(&self.producer_faults)?;
-        Ok(Box::new(ScriptedProducer { id: transactional_id.into(), published: self.published.clone() }))
+    /// A sink only reads: it has no transactional id.
+    fn producer(&self, _transactional_id: &str) -> Result<Box<dyn Producer>> {
+        not_scripted()
+    }
+
+    fn commit_offsets(&self, _group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()> {
+        fault(&self.publishing_faults)?;
+        self.published.send_modify(|positions| positions.extend(offsets.iter().cloned()));
+        Ok(())
     }
 
     fn registry(&self) -> &dyn SchemaRegistry {
@@ -205,7 +213,12 @@ impl Log for Scripted {
     }
 }
 
-fn serve(commands: &Receiver<Command>, events: &EventSender, partitions: &[Partition], broken: Result<()>) {
+fn serve(
+    commands: &Receiver<Command>,
+    events: &EventSender,
+    partitions: &Mutex<Vec<Partition>>,
+    broken: Result<()>,
+) {
     if let Err(error) = broken {
         // A reader's last word: it ends with its first error.
         let _ = events.blocking_send(Err(error));
@@ -220,7 +233,8 @@ fn serve(commands: &Receiver<Command>, events: &EventSender, partitions: &[Parti
                 if events.blocking_send(Ok(Notice::Event(Event::Chunk(stale)))).is_err() {
                     return;
                 }
-                for chunk in chunks(at.partition, &partitions[at.partition as usize], from.0) {
+                let partition = partitions.lock().unwrap()[at.partition as usize].clone();
+                for chunk in chunks(at.partition, &partition, from.0) {
                     if events.blocking_send(Ok(Notice::Event(Event::Chunk(chunk)))).is_err() {
                         return;
                     }
@@ -229,28 +243,6 @@ fn serve(commands: &Receiver<Command>, events: &EventSender, partitions: &[Parti
             Command::Release(_) => {}
             Command::Close => return,
         }
-    }
-}
-
-struct ScriptedProducer {
-    id: String,
-    published: watch::Sender<Positions>,
-}
-
-impl Producer for ScriptedProducer {
-    fn send(&mut self, _outgoing: &mut Outgoing) -> Result<()> {
-        not_scripted()
-    }
-
-    fn commit(&mut self, offsets: Option<&GroupOffsets>) -> Result<Receipt> {
-        let offsets = offsets.unwrap();
-        assert_eq!((&offsets.group, &offsets.membership), (&self.id, &None));
-        self.published.send_modify(|positions| positions.extend(offsets.offsets.iter().cloned()));
-        Ok(Receipt::default())
-    }
-
-    fn abort(&mut self) -> Result<()> {
-        not_scripted()
     }
 }
 
@@ -269,7 +261,7 @@ impl SchemaRegistry for Scripted {
     }
 
     fn versions(&self, _subject: &str) -> Result<Vec<(SchemaId, String)>> {
-        not_scripted()
+        Ok(Vec::new())
     }
 
     fn subjects(&self) -> Result<Vec<String>> {

@@ -68,9 +68,16 @@ fn in_store(store: &Connection, topic: &str) -> Result<Held> {
         Ok(u64::try_from(store.query_row(sql, parameters, |row| row.get::<_, i64>(0))?)?)
     };
     Ok(Held {
-        rows: count(&format!("SELECT count(*) FROM {}", table.name), &[])?,
+        rows: count(&format!("SELECT count(*) FROM {}", table.history.unwrap_or(table.name)), &[])?,
         rejects: count("SELECT count(*) FROM sink_rejects WHERE topic = ?1", &[&topic])?,
     })
+}
+
+/// How many infractions the read store shows, and their fines together.
+pub(super) fn in_force(store: &Connection) -> Result<(u64, i64)> {
+    let sql = "SELECT count(*), coalesce(sum(fine_minor), 0) FROM infractions";
+    let (count, fines): (i64, i64) = store.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((u64::try_from(count)?, fines))
 }
 
 /// Only finished files count: one that is still open would be cut back by a restart.

@@ -60,10 +60,11 @@ pub(super) fn run(
         tallies.insert(topic.name, topics::tally(log, topic.name)?);
     }
     let mut checks = vec![written(&tallies, stages)];
-    let steps: [&dyn Fn() -> Result<Vec<Check>>; 4] = [
+    let steps: [&dyn Fn() -> Result<Vec<Check>>; 5] = [
         &|| check_readings(log, stages),
         &|| check_invoices(log, stages),
         &|| files::check(place, &CSV_TOPICS, &tallies),
+        &|| check_in_force(log, place),
         &|| discounts::check(place, &topics::read_all::<Invoice>(log, INVOICES.name)?.concat()),
     ];
     for step in steps {
@@ -90,18 +91,33 @@ fn check_readings(log: &dyn Log, stages: &Stages<'_>) -> Result<Vec<Check>> {
     let readings = topics::read_all::<Reading>(log, READINGS.name)?;
     let radars = topics::read_all::<RadarEvent>(log, RADARS.name)?.concat();
     let vehicles = topics::read_all::<VehicleEvent>(log, VEHICLES.name)?.concat();
-    let infractions = topics::read_all::<Infraction>(log, INFRACTIONS.name)?.concat();
+    let events = topics::read_all::<Infraction>(log, INFRACTIONS.name)?;
     let (app, board) = (stages.speeding.name(), &stages.speeding.board);
     let aside = |topic: String| topics::count_from(log, &topic, READINGS.name);
     let reported = Fates {
-        judged: u64::try_from(infractions.len())?,
+        judged: u64::try_from(readings::in_force(&events).len())?,
         under_limit: board.total("under-limit"),
         held: sample::held(board),
         duplicates: aside(Topology::duplicates_of(app))?,
         late: aside(Topology::late_of(app))?,
         dead_letters: aside(Topology::dead_letters_of(app))?,
     };
-    Ok(readings::check(&readings, &radars, &vehicles, reported, &infractions))
+    Ok(readings::check(&readings, &radars, &vehicles, reported, &events))
+}
+
+/// The read store shows the infractions in force, and only these.
+fn check_in_force(log: &dyn Log, place: &Place) -> Result<Vec<Check>> {
+    let events = topics::read_all::<Infraction>(log, INFRACTIONS.name)?;
+    let in_topic = readings::in_force(&events);
+    let fines: i64 = in_topic.iter().map(|infraction| infraction.fine_minor).sum();
+    let in_store = files::in_force(&files::open(&place.read_store())?)?;
+    let words = |count: u64, fines: i64| format!("{count} over {fines} cents");
+    let expected = words(u64::try_from(in_topic.len())?, fines);
+    Ok(vec![Check::equal(
+        "infractions in force in the read store",
+        &words(in_store.0, in_store.1),
+        &expected,
+    )])
 }
 
 fn check_invoices(log: &dyn Log, stages: &Stages<'_>) -> Result<Vec<Check>> {

@@ -1,14 +1,16 @@
-//! What became of each reading, worked out again from the registries as they stand at the end.
+//! What became of each reading, worked out again from the registries as they stand at the end. Of the infractions those in force are compared:
+//! the last event of each id, unless it voids.
 //!
 //! Plain lists and linear searches, and the rules of the schedule in force at the demo's time written out once more: nothing in
 //! here is shared with the processor. That the registries' end decides as well as their growth did is the demo's own doing: see
 //! [`input`](super::super::input).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use tidegate_schemas::{
-    Infraction, RadarEvent, RadarEventKind, RadarKind, Reading, VehicleEvent, VehicleEventKind,
+    Infraction, InfractionState, RadarEvent, RadarEventKind, RadarKind, Reading, VehicleEvent,
+    VehicleEventKind,
 };
 
 use super::Check;
@@ -60,21 +62,33 @@ struct Offence {
     points: i32,
 }
 
-/// Compares what the processor says and wrote with what should be. `readings` are those of each partition, in order.
+/// The infractions in force, by id. `events` are those of each partition, in order: all events of an id stand in one.
+pub(super) fn in_force(events: &[Vec<Seen<Infraction>>]) -> Vec<&Infraction> {
+    let twins = events.iter().flatten().filter_map(|seen| seen.twin.as_ref());
+    let last: BTreeMap<&str, &Infraction> =
+        twins.map(|event| (event.infraction_id.as_str(), event)).collect();
+    last.into_values().filter(|event| event.state != InfractionState::Voided).collect()
+}
+
+/// Compares what the processor says and wrote with what should be. `readings` and `events` are those of each partition, in order.
 pub(super) fn check(
     readings: &[Vec<Seen<Reading>>],
     radars: &[Seen<RadarEvent>],
     vehicles: &[Seen<VehicleEvent>],
     reported: Fates,
-    infractions: &[Seen<Infraction>],
+    events: &[Vec<Seen<Infraction>>],
 ) -> Vec<Check> {
+    let (expected, mut offences) = recompute(readings, &twins(radars), &twins(vehicles));
+    // How many are under their limit leaves no record, and the processor counts a reading when it is first judged. What was corrected since may
+    // have moved from there or to there.
+    let is_first = |event: &Infraction| event.state == InfractionState::Issued && event.revision == 1;
+    let corrected =
+        events.iter().flatten().filter_map(|seen| seen.twin.as_ref()).any(|event| !is_first(event));
+    let reported = if corrected { Fates { under_limit: expected.under_limit, ..reported } } else { reported };
     let incoming: u64 = readings.iter().map(|partition| partition.len() as u64).sum();
     let accounted = incoming == reported.sum();
     let sign = if accounted { "=" } else { "are not" };
-    let (expected, mut offences) = recompute(readings, &twins(radars), &twins(vehicles));
-    let infractions = twins(infractions);
-    let ids: BTreeSet<&str> =
-        infractions.iter().map(|infraction| infraction.infraction_id.as_str()).collect();
+    let infractions = in_force(events);
     let mut found: Vec<Offence> = infractions.iter().map(|infraction| offence_of(infraction)).collect();
     found.sort();
     offences.sort();
@@ -83,15 +97,33 @@ pub(super) fn check(
     let infractions_check = if found == offences {
         Check::new(true, format!("each of {} infractions, with owner, speed, fine and points", found.len()))
     } else {
-        let what = format!("infractions: {} in the topic, {} recomputed", found.len(), offences.len());
+        let what = format!("infractions: {} in force, {} recomputed", found.len(), offences.len());
         Check::new(false, format!("{what}: {missing} missing, {unexpected} unexpected"))
     };
     vec![
         Check::new(accounted, format!("{incoming} readings {sign} {reported}")),
         Check::equal("the same numbers, recomputed", &reported.to_string(), &expected.to_string()),
         infractions_check,
-        Check::equal("different ids of infractions, and infractions", &ids.len(), &found.len()),
+        issued_once(events),
     ]
+}
+
+/// Nothing is issued under an id that is in force already, and only what is in force is revised or voided.
+fn issued_once(events: &[Vec<Seen<Infraction>>]) -> Check {
+    let (mut in_force, mut misplaced): (BTreeMap<&str, bool>, _) = (BTreeMap::new(), 0);
+    for event in events.iter().flatten().filter_map(|seen| seen.twin.as_ref()) {
+        let was = in_force.insert(&event.infraction_id, event.state != InfractionState::Voided);
+        let expects = event.state != InfractionState::Issued;
+        misplaced += usize::from(was.unwrap_or(false) != expects);
+    }
+    let count = in_force.len();
+    match misplaced {
+        0 => Check::new(true, format!("different ids of infractions: {count}, none issued twice")),
+        _ => Check::new(
+            false,
+            format!("different ids of infractions: {count}, {misplaced} events that do not follow on"),
+        ),
+    }
 }
 
 fn twins<T>(seen: &[Seen<T>]) -> Vec<&T> {
@@ -105,8 +137,8 @@ fn recompute(
 ) -> (Fates, Vec<Offence>) {
     let (mut fates, mut offences) = (Fates::default(), Vec::new());
     for partition in readings {
-        // What was judged or held, and how far time has come, is a partition's own: no plate is in two.
-        let mut decided = BTreeSet::new();
+        // What is remembered, and how far time has come, is a partition's own: no plate is in two.
+        let mut remembered: BTreeMap<_, (&Reading, bool)> = BTreeMap::new();
         let mut now = i64::MIN;
         for seen in partition {
             let Some(reading) = seen.twin.as_ref().filter(|reading| is_sound(reading, &seen.key)) else {
@@ -114,11 +146,18 @@ fn recompute(
                 continue;
             };
             let id = (&reading.radar_id, reading.measured_at, &reading.plate, reading.sequence);
-            if decided.contains(&id) {
-                fates.duplicates += 1;
-                continue;
+            let is_too_old = reading.measured_at < now.saturating_sub(TOO_OLD_MS);
+            match remembered.get(&id) {
+                Some((known, is_held)) if *is_held || !is_too_old => {
+                    // The same id with other content is a bad record.
+                    let count =
+                        if *known == reading { &mut fates.duplicates } else { &mut fates.dead_letters };
+                    *count += 1;
+                    continue;
+                }
+                _ => {}
             }
-            if reading.measured_at < now.saturating_sub(TOO_OLD_MS) {
+            if is_too_old {
                 fates.late += 1;
                 continue;
             }
@@ -127,12 +166,12 @@ fn recompute(
                 Fate::UnderLimit => fates.under_limit += 1,
                 Fate::Held => {
                     fates.held += 1;
-                    decided.insert(id);
+                    remembered.insert(id, (reading, true));
                 }
                 Fate::Judged(offence) => {
                     fates.judged += 1;
                     offences.push(offence);
-                    decided.insert(id);
+                    remembered.insert(id, (reading, false));
                 }
             }
         }

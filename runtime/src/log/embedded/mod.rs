@@ -40,8 +40,8 @@ use std::sync::Arc;
 use self::home::Home;
 use self::producer::EmbeddedProducer;
 use super::{
-    Consumer, GroupInfo, Log, Offset, Producer, SchemaId, SchemaRegistry, Subscription, TopicInfo,
-    TopicPartition, TopicSpec, Watermarks,
+    Consumer, GroupInfo, GroupOffsets, Log, Offset, Producer, SchemaId, SchemaRegistry, Subscription,
+    TopicInfo, TopicPartition, TopicSpec, Watermarks,
 };
 use crate::error::Result;
 use crate::log::compatibility;
@@ -114,6 +114,12 @@ impl Log for EmbeddedLog {
 
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>> {
         self.home.read("read committed offsets", |connection| groups::committed(connection, group))
+    }
+
+    fn commit_offsets(&self, group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()> {
+        let offsets = GroupOffsets { group: group.to_owned(), membership: None, offsets: offsets.to_vec() };
+        let now_ms = groups::now_ms();
+        self.home.write("commit offsets", |connection| groups::commit_offsets(connection, &offsets, now_ms))
     }
 
     fn delete_group(&self, group: &str) -> Result<()> {

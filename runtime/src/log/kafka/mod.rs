@@ -118,6 +118,10 @@ impl Log for KafkaLog {
         self.admin.committed(group)
     }
 
+    fn commit_offsets(&self, group: &str, offsets: &[(TopicPartition, Offset)]) -> Result<()> {
+        self.admin.commit_memberless(group, offsets)
+    }
+
     fn delete_group(&self, group: &str) -> Result<()> {
         self.admin.delete_group(group)
     }

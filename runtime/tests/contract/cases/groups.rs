@@ -263,6 +263,8 @@ pub(crate) fn a_group_with_members_keeps_its_offsets(home: &dyn Home) {
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     let past_it = producer.commit(Some(&offsets("g", None, &[(at("t", 2), 10)])));
     assert!(past_it.is_err(), "no commit past the members");
+    let error = log.commit_offsets("g", &[(at("t", 2), Offset(10))]).unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
     drop(worker);
     assert_eq!(committed(&*log, "g")[&at("t", 2)], 9);
     log.delete_group("g").unwrap();

@@ -41,6 +41,7 @@ macro_rules! contract {
             opening_a_transactional_id_fences_its_older_holder,
             another_transactional_id_is_not_fenced,
             offsets_are_committed_with_the_records_or_not_at_all,
+            offsets_are_committed_without_a_transaction_and_fence_nobody,
             an_unknown_topic_cannot_be_written,
             a_commit_wakes_a_reader_that_waits,
         );
@@ -54,6 +55,7 @@ macro_rules! contract {
             a_position_past_the_end_is_refused_with_both_ends,
             a_time_is_found_at_the_first_record_that_has_reached_it,
             a_deleted_topic_takes_its_records_and_offsets_along,
+            a_topic_keeps_its_id_and_one_made_again_has_another,
         );
         contract!(@module $empty, groups:
             one_two_four_and_one_member_share_the_partitions,

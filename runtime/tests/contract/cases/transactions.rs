@@ -107,6 +107,19 @@ pub(crate) fn offsets_are_committed_with_the_records_or_not_at_all(home: &dyn Ho
     assert!(committed(&*log, "another").is_empty());
 }
 
+/// As a sink does it, which only reads: a transaction under the same name goes on.
+pub(crate) fn offsets_are_committed_without_a_transaction_and_fence_nobody(home: &dyn Home) {
+    let log = home.open();
+    topic(&*log, "t", 2);
+    let mut producer = log.producer("g").unwrap();
+    send(&mut *producer, "t", 0, [1]);
+    log.commit_offsets("g", &[(at("t", 0), Offset(7))]).unwrap();
+    log.commit_offsets("g", &[(at("t", 1), Offset(8))]).unwrap();
+    assert_eq!(committed(&*home.open(), "g"), [(at("t", 0), 7), (at("t", 1), 8)].into());
+    producer.commit(None).unwrap();
+    assert_eq!(times(&*log, "t", 0), [1]);
+}
+
 pub(crate) fn an_unknown_topic_cannot_be_written(home: &dyn Home) {
     let log = home.open();
     topic(&*log, "t", 1);

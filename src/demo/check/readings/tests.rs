@@ -83,7 +83,10 @@ fn right() -> (Fates, Vec<Seen<Infraction>>) {
 
 fn outcome(reported: Fates, infractions: &[Seen<Infraction>]) -> Vec<bool> {
     let (readings, radars, vehicles) = world();
-    check(&readings, &radars, &vehicles, reported, infractions).iter().map(|check| check.ok).collect()
+    check(&readings, &radars, &vehicles, reported, &[infractions.to_vec()])
+        .iter()
+        .map(|check| check.ok)
+        .collect()
 }
 
 #[test]
@@ -97,8 +100,9 @@ fn a_missing_and_a_doubled_infraction_are_found() {
     let (fates, infractions) = right();
     let fewer = Fates { judged: 1, ..fates };
     assert_eq!(outcome(fewer, &infractions[..1]), [false, false, false, true]);
-    let more = [infractions.clone(), infractions[..1].to_vec()].concat();
-    assert_eq!(outcome(Fates { judged: 3, ..fates }, &more), [false, false, false, false]);
+    let doubled = event(&infractions[0], InfractionState::Issued, |twin| twin.infraction_id = "x".into());
+    let more = [&infractions[..], &[doubled]].concat();
+    assert_eq!(outcome(Fates { judged: 3, under_limit: 1, ..fates }, &more), [false, false, false, true]);
 }
 
 #[test]
@@ -121,4 +125,62 @@ fn readings_that_moved_from_one_count_to_another_are_found() {
     let (fates, infractions) = right();
     let moved = Fates { held: 1, under_limit: 3, ..fates };
     assert_eq!(outcome(moved, &infractions), [true, false, true, true]);
+}
+
+/// An event of the same infraction, changed.
+fn event(
+    of: &Seen<Infraction>,
+    state: InfractionState,
+    change: impl Fn(&mut Infraction),
+) -> Seen<Infraction> {
+    let mut event = of.clone();
+    let twin = event.twin.as_mut().unwrap();
+    (twin.state, twin.revision) = (state, 2);
+    change(twin);
+    event
+}
+
+#[test]
+fn the_last_event_of_an_id_is_what_is_compared() {
+    let (fates, infractions) = right();
+    let wrong_first = event(&infractions[0], InfractionState::Issued, |twin| twin.owner_id = "first".into());
+    let revised = event(&infractions[0], InfractionState::Revised, |_| {});
+    let unfounded = event(&infractions[1], InfractionState::Issued, |twin| twin.infraction_id = "x".into());
+    let voided = event(&unfounded, InfractionState::Voided, |_| {});
+    let events = [&[wrong_first.clone(), unfounded.clone(), revised, voided], &infractions[1..]].concat();
+    // Those under their limit were counted before they were corrected: that number is not looked at.
+    let reported = Fates { under_limit: 1, ..fates };
+    assert_eq!(outcome(reported, &events), [true; 4]);
+    // Neither corrected, nor voided.
+    let events = [&[wrong_first, unfounded][..], &infractions[1..]].concat();
+    assert_eq!(outcome(Fates { judged: 3, ..reported }, &events), [false, false, false, true]);
+}
+
+#[test]
+fn an_event_that_does_not_follow_on_is_found() {
+    let (fates, infractions) = right();
+    let again = [&infractions[..], &infractions[..1]].concat();
+    assert_eq!(outcome(fates, &again), [true, true, true, false]);
+    let revised = event(&infractions[0], InfractionState::Revised, |_| {});
+    assert_eq!(outcome(fates, &[revised, infractions[1].clone()]), [true, true, true, false]);
+}
+
+#[test]
+fn an_id_with_other_content_is_dead_and_a_forgotten_one_is_late() {
+    let (mut readings, radars, vehicles) = world();
+    let (fates, infractions) = right();
+    // While it is remembered, and a month later.
+    readings[0].push(reading("R", "A", 1, NOON_MS, 77));
+    readings[0].push(reading("R", "A", 9, NOON_MS + 31 * DAY_MS, 40));
+    readings[0].push(reading("R", "A", 1, NOON_MS, 76));
+    readings[0].push(reading("unknown", "A", 4, NOON_MS, 30));
+    let reported = Fates {
+        dead_letters: fates.dead_letters + 1,
+        under_limit: fates.under_limit + 1,
+        late: fates.late + 1,
+        duplicates: fates.duplicates + 1,
+        ..fates
+    };
+    let checks = check(&readings, &radars, &vehicles, reported, &[infractions]);
+    assert!(checks.iter().all(|check| check.ok), "{checks:?}");
 }
