@@ -44,8 +44,11 @@ impl Corrections {
 
     /// True if a version of `key` is under way.
     pub(super) fn has(&self, side: Side, key: &Key) -> bool {
+        if self.is_empty() {
+            return false;
+        }
         let of_key = (side, key.clone(), EventTime(i64::MIN))..=(side, key.clone(), EventTime(i64::MAX));
-        !self.is_empty() && self.0.range(of_key).next().is_some()
+        self.0.range(of_key).next().is_some()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -34,8 +34,13 @@ const PASSES: Item = Passes(7, 60);
 /// Name, days held for, script, what is told.
 type Case = (&'static str, i64, Vec<Item>, &'static str);
 
-fn cases() -> Vec<Case> {
-    let both = |rest: &[Item]| [&[LIMIT, A], rest].concat();
+/// A limit and an owner from the beginning, and then these.
+fn both(rest: &[Item]) -> Vec<Item> {
+    [&[LIMIT, A], rest].concat()
+}
+
+/// Registrations in any order, before or after the reading.
+fn cases_of_order() -> Vec<Case> {
     vec![
         ("owners loaded oldest first, at once", 30, vec![LIMIT, PASSES, Step, A, owner(5, 'B')], "ISSUED B"),
         ("and one by one", 30, vec![LIMIT, PASSES, Step, A, Step, owner(5, 'B')], "ISSUED A, REVISED B"),
@@ -90,6 +95,12 @@ fn cases() -> Vec<Case> {
             vec![LIMIT, PASSES, Step, Limit(5, 70, 0), Step, TimeIs(17)],
             "",
         ),
+    ]
+}
+
+/// What is remembered, forgotten or let go, and what a reset leaves.
+fn cases_of_memory() -> Vec<Case> {
+    vec![
         (
             "remembered to the day",
             30,
@@ -201,7 +212,7 @@ fn told(world: &World, task: &Task) -> String {
 
 #[test]
 fn named_cases_end_as_the_laws_say() {
-    let cases = cases();
+    let cases = [cases_of_order(), cases_of_memory()].concat();
     assert_eq!(cases.len(), 26);
     for (name, hold_for, script, expected) in cases {
         assert_eq!(run(hold_for, &script), expected, "{name}");
