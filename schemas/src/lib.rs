@@ -8,6 +8,7 @@
 //! major unit). Times are UTC milliseconds since 1970. There is no float in it.
 
 mod billing;
+pub mod csv_text;
 mod ddl;
 mod record;
 pub mod topics;

@@ -4,12 +4,14 @@
 //! - `topics`: what stands in topics, in the oracle's words.
 //! - `files`: what stands in CSV files and read stores, in the same words.
 //! - `straight`: excerpts and derivatives of the real files, straight through; the full files where `TIDEGATE_DATA` points at them.
+//! - `discounts`: small inputs that were once discounted wrongly.
 //! - `hosted`: law 11: killed at random points and resumed, hosted by one, two and four processes, sinks included.
 //! - `backlog`: memory stays flat however far a processor starts behind.
 #![allow(missing_docs, reason = "tests are read, not published")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 mod backlog;
+mod discounts;
 mod files;
 mod hosted;
 mod place;
