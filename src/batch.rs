@@ -18,6 +18,7 @@ use tidegate_runtime::time::EventTime;
 use crate::cli::Context;
 use crate::console::Console;
 use crate::exit::Exit;
+use crate::moment;
 use crate::signals::Stop;
 
 /// How often a running job is asked whether it was asked to stop: a person notices nothing below.
@@ -43,6 +44,9 @@ pub(crate) struct DiscountArgs {
     /// The time zone the day is a day in.
     #[arg(long, default_value = DEFAULT_ZONE)]
     zone: String,
+    /// Invoices of a later event time are rejects: RFC 3339 or milliseconds.
+    #[arg(long, value_name = "TIME", default_value_t = EventTime::DEFAULT_MAX, value_parser = moment::parse)]
+    max_event_time: EventTime,
     /// The read store: a file that `sink sqlite` writes, with `invoices` in it.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
@@ -64,6 +68,7 @@ pub(crate) fn run(batch: Batch, context: &Context) -> Result<Exit> {
         export: args.csv,
         day: BusinessDay::parse(&date, &args.zone)?,
         percent: args.percent.parse()?,
+        max_event_time_ms: args.max_event_time.0,
         chunk_invoices: CHUNK_INVOICES,
     };
     let (day, share, from, out) =
@@ -169,6 +174,7 @@ fn list(summary: &Summary, console: Console) {
         ));
     }
     for Reject { invoice, why } in &summary.rejects {
+        let why = why.message(|text| format!("`{}`", quoted(&String::from_utf8_lossy(text))));
         console.problem(format_args!("discount: rejected: {}: {why}", described(invoice)));
     }
     let Counts { conflicts, rejected, .. } = summary.counts;

@@ -6,6 +6,7 @@
 //! is a double.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tidegate_schemas::validity::Invalid;
 
 use crate::discount::{Invoice, Outcome};
 use crate::job::JOB;
@@ -34,7 +35,7 @@ pub struct Reject {
     /// The record.
     pub invoice: Invoice,
     /// Why it was rejected.
-    pub why: String,
+    pub why: Invalid,
 }
 
 /// The counts of an execution and the first of its conflicts and rejects.

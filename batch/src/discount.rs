@@ -8,6 +8,9 @@
 //! Requires: invoices in `(invoice_id, source_partition, source_offset)` order. Out of order, records of one number that are not
 //! side by side all come out as `First`, and only the output store tells doubles from conflicts.
 
+use tidegate_schemas::InvoiceFields;
+use tidegate_schemas::validity::Invalid;
+
 use crate::rule::{Percent, Split};
 
 /// What the job reads of an invoice.
@@ -51,15 +54,17 @@ pub enum Outcome {
     /// The number of the first, with other content.
     Conflicting(Invoice),
     /// No valid invoice, and why.
-    Rejected(Invoice, String),
+    Rejected(Invoice, Invalid),
 }
 
 /// Takes `percent` off each invoice. An error of the source is passed on and ends nothing: the caller decides.
-pub fn discounts<I, E>(invoices: I, percent: Percent) -> Discounts<I::IntoIter>
+///
+/// An invoice issued after `max_event_time_ms` is not valid.
+pub fn discounts<I, E>(invoices: I, percent: Percent, max_event_time_ms: i64) -> Discounts<I::IntoIter>
 where
     I: IntoIterator<Item = Result<Invoice, E>>,
 {
-    Discounts { invoices: invoices.into_iter(), percent, first: None }
+    Discounts { invoices: invoices.into_iter(), percent, max_event_time_ms, first: None }
 }
 
 /// The iterator of [`discounts`].
@@ -67,6 +72,7 @@ where
 pub struct Discounts<I> {
     invoices: I,
     percent: Percent,
+    max_event_time_ms: i64,
     /// The first valid record of the current number.
     first: Option<Invoice>,
 }
@@ -88,7 +94,12 @@ where
 
 impl<I> Discounts<I> {
     fn outcome(&mut self, invoice: Invoice) -> Outcome {
-        if let Err(why) = judge(&invoice) {
+        let fields = InvoiceFields {
+            invoice_id: invoice.invoice_id.as_bytes(),
+            issued_at: invoice.issued_at,
+            currency: invoice.currency.as_bytes(),
+        };
+        if let Err(why) = fields.judge(self.max_event_time_ms) {
             return Outcome::Rejected(invoice, why);
         }
         if let Some(first) = self.first.as_ref().filter(|first| first.invoice_id == invoice.invoice_id) {
@@ -99,14 +110,6 @@ impl<I> Discounts<I> {
         let split = self.percent.split(invoice.amount_minor);
         Outcome::First(invoice, split)
     }
-}
-
-/// An invoice without a number cannot be told from another one without a number.
-fn judge(invoice: &Invoice) -> Result<(), String> {
-    if invoice.invoice_id.is_empty() {
-        return Err("invoice_id is empty".to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -134,7 +137,7 @@ mod tests {
             Outcome::Conflicting(invoice) => (invoice.source_offset, "conflicting"),
             Outcome::Rejected(invoice, _) => (invoice.source_offset, "rejected"),
         };
-        discounts(input, Percent::DEFAULT).map(kind).collect()
+        discounts(input, Percent::DEFAULT, i64::MAX).map(kind).collect()
     }
 
     #[test]
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn an_error_of_the_source_comes_through() {
         let input = [Err("torn"), invoice("A1", 1_000, 0).map_err(|_| "never")];
-        let mut outcomes = discounts(input, Percent::DEFAULT);
+        let mut outcomes = discounts(input, Percent::DEFAULT, i64::MAX);
         assert_eq!(outcomes.next(), Some(Err("torn")));
         assert!(matches!(outcomes.next(), Some(Ok(Outcome::First(..)))));
     }

@@ -37,6 +37,8 @@ pub struct Discount {
     pub day: BusinessDay,
     /// How much.
     pub percent: Percent,
+    /// Invoices issued after this are not valid, in UTC milliseconds.
+    pub max_event_time_ms: i64,
     /// How many invoices are committed at a time.
     pub chunk_invoices: NonZeroUsize,
 }
@@ -153,7 +155,7 @@ impl Discount {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Progress> {
         let mut progress = Progress::default();
-        let mut outcomes = discounts(invoices, self.percent);
+        let mut outcomes = discounts(invoices, self.percent, self.max_event_time_ms);
         loop {
             let chunk = outcomes.by_ref().take(self.chunk_invoices.get()).collect::<Result<Vec<_>>>()?;
             if chunk.is_empty() {

@@ -6,6 +6,7 @@
 //! - `straight`: excerpts and derivatives of the real files, straight through; the full files where `TIDEGATE_DATA` points at them.
 //! - `discounts`: small inputs that were once discounted wrongly.
 //! - `hosted`: law 11: killed at random points and resumed, hosted by one, two and four processes, sinks included.
+//! - `judged`: what one stage takes for valid, all do.
 //! - `backlog`: memory stays flat however far a processor starts behind.
 #![allow(missing_docs, reason = "tests are read, not published")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
@@ -14,6 +15,7 @@ mod backlog;
 mod discounts;
 mod files;
 mod hosted;
+mod judged;
 mod place;
 mod rows;
 mod straight;

@@ -165,6 +165,7 @@ fn child() {
         export: None,
         day: BusinessDay::parse("2010-12-09", "Europe/London").unwrap(),
         percent: "30".parse().unwrap(),
+        max_event_time_ms: 4_102_444_800_000,
         chunk_invoices: 100.try_into().unwrap(),
     };
     run(&job).unwrap();

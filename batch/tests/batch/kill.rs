@@ -31,6 +31,7 @@ fn child() {
         export: None,
         day: BusinessDay::parse("2010-12-01", "Europe/London").unwrap(),
         percent: "30".parse().unwrap(),
+        max_event_time_ms: 4_102_444_800_000,
         chunk_invoices: CHUNK.try_into().unwrap(),
     };
     let mut leave = std::io::stdin().lines();

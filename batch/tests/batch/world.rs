@@ -60,6 +60,7 @@ impl World {
             export: None,
             day: BusinessDay::parse(date, "Europe/London").unwrap(),
             percent: percent.parse().unwrap(),
+            max_event_time_ms: 4_102_444_800_000,
             chunk_invoices: NonZeroUsize::new(chunk).unwrap(),
         }
     }

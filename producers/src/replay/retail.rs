@@ -12,7 +12,9 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use csv::{Reader, ReaderBuilder, StringRecord};
-use tidegate_schemas::{ANONYMOUS, Invoice, InvoiceLine};
+use tidegate_runtime::time::EventTime;
+use tidegate_schemas::validity::Why;
+use tidegate_schemas::{ANONYMOUS, Invoice, InvoiceFields, InvoiceLine};
 
 use super::zone::{Moment, Zone};
 use super::{Misfit, ReplayError, open, unreadable};
@@ -170,9 +172,6 @@ impl RetailReplay {
     fn parse(&self) -> Result<(String, Moment, String, InvoiceLine), Misfit> {
         let [number, stock, description, quantity, date, price, customer, _country] =
             std::array::from_fn(|at| &self.record[at]);
-        if number.is_empty() {
-            return Err(Misfit::new(HEADER[0], number, "expected an invoice's number"));
-        }
         let unread = || {
             Misfit::new(
                 HEADER[4],
@@ -181,6 +180,12 @@ impl RetailReplay {
             )
         };
         let moment = self.zone.moment("%Y-%m-%d %H:%M:%S", date).ok_or_else(unread)?;
+        let (invoice_id, currency) = (number.as_bytes(), CURRENCY.as_bytes());
+        let fields = InvoiceFields { invoice_id, issued_at: moment.utc_ms, currency };
+        fields.judge(EventTime::DEFAULT_MAX.0).map_err(|invalid| match invalid.why {
+            Why::EventTime(_) => Misfit::new(HEADER[4], date, "expected a time from 1970 to 2099"),
+            Why::Key(_) | Why::Rule(_) => Misfit::new(HEADER[0], number, "expected an invoice's number"),
+        })?;
         let whole = || Misfit::new(HEADER[3], quantity, "expected a whole number");
         let plain = || {
             Misfit::new(
