@@ -98,9 +98,10 @@ fn run_until_stopped(job: Discount, stop: &Stop, console: Console) -> Result<Opt
     let (sender, outcome) = channel();
     let work = move || {
         let mut now_ms = || Timestamp::now().as_millisecond();
-        let mut on_event = |event: Event<'_>| match event {
-            Event::Migrated(migration) => report_migration(migration, &job.output_store, console),
-            Event::Chunk(_) => {}
+        let mut on_event = |event: Event<'_>| {
+            if let Event::Migrated(migration) = event {
+                report_migration(migration, &job.output_store, console);
+            }
         };
         // Nobody waits any more if the process is stopping.
         let _ = sender.send(job.run(&mut now_ms, &mut on_event));
@@ -153,6 +154,7 @@ fn report(day: &BusinessDay, summary: &Summary, csv: Option<&Path>, console: Con
     for CurrencyTotals { currency, invoices, amount_minor, discount_minor, remaining_minor } in
         &summary.totals
     {
+        let currency = quoted(currency);
         console.say(format_args!(
             "discount: {} in all: {invoices} invoices in {currency}, minor units: total {amount_minor}, discount {discount_minor}, \
              remaining {remaining_minor}",
