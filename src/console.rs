@@ -45,6 +45,11 @@ impl Console {
         }
     }
 
+    /// A line on standard error, also under `--quiet`: something is wrong with the input, and the work goes on.
+    pub(crate) fn problem(self, line: impl fmt::Display) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
     /// What a user should know and need not act on at once.
     pub(crate) fn warn(self, warnings: &[String]) {
         warnings.iter().for_each(|warning| self.say(format_args!("warning: {warning}")));

@@ -17,7 +17,8 @@ Exit codes:
        and when the reader of its output has gone
   1    failed while running: the log, a disk, damaged data
   2    usage: an unknown flag, a value that cannot be read, `reset` without --yes
-  3    an input file does not hold what it should
+  3    an input file does not hold what it should; also when `batch discount` has done
+       its work and found invoices in conflict or invalid
   4    refused: it contradicts what is kept; the message names the remedy
   5    not found: a file, a data directory, a topic, a group, an application
   6    no access: a place that cannot be read or written
@@ -140,7 +141,11 @@ fn of_batch(error: &tidegate_batch::Error) -> Option<Exit> {
         Error::BadDate { .. } | Error::UnknownZone { .. } | Error::BadPercent { .. } => Some(Exit::Usage),
         Error::MissingReadStore { .. } => Some(Exit::NotFound),
         Error::NotAReadStore { .. } => Some(Exit::Input),
-        Error::ForeignOutputStore { .. } | Error::Busy { .. } => Some(Exit::Refused),
+        Error::PercentOutOfRange { .. } => Some(Exit::Senseless),
+        Error::ForeignOutputStore { .. }
+        | Error::NewerOutputStore { .. }
+        | Error::OtherParameters { .. }
+        | Error::Busy { .. } => Some(Exit::Refused),
         _ => None,
     }
 }
@@ -231,6 +236,18 @@ mod tests {
             Exit::Usage
         );
         assert_eq!(of(tidegate_runtime::Error::Untrusted { what, remedy }), Exit::Unreachable);
+    }
+
+    #[test]
+    fn a_store_that_can_only_be_read_is_no_access() {
+        let code = |code: i32| {
+            let cause = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let path = "read.sqlite3".into();
+            Exit::of(&tidegate_batch::Error::ReadStore { path, cause }.into())
+        };
+        assert_eq!(code(rusqlite::ffi::SQLITE_CANTOPEN), Exit::NoAccess);
+        assert_eq!(code(rusqlite::ffi::SQLITE_READONLY), Exit::NoAccess);
+        assert_eq!(code(rusqlite::ffi::SQLITE_CORRUPT), Exit::Failed);
     }
 
     #[test]

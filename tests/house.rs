@@ -14,7 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("producers", &["schemas", "runtime"]),
     ("processors", &["schemas", "runtime"]),
     ("sinks", &["schemas", "runtime"]),
-    ("batch", &[]),
+    ("batch", &["schemas"]),
     ("benches", &["schemas", "runtime", "processors"]),
     ("tests/kafka", &["schemas", "runtime"]),
     (".", &["schemas", "runtime", "producers", "processors", "sinks", "batch"]),

@@ -32,11 +32,26 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The percentage can be read and cannot be one.
+    #[error("--percent cannot be `{value}`; give 0 to 100")]
+    PercentOutOfRange {
+        /// What was given.
+        value: String,
+    },
     /// There is no file to read.
     #[error("there is no read store at `{}`; `tidegate sink sqlite` makes one", path.display())]
     MissingReadStore {
         /// Where it was looked for.
         path: PathBuf,
+    },
+    /// The place of the read store cannot be searched.
+    #[error("cannot open the read store `{}`", path.display())]
+    ReadStorePlace {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        cause: io::Error,
     },
     /// The file is something else.
     #[error("`{}` is not a read store of Tidegate: {why}; give the file that `tidegate sink sqlite` writes", path.display())]
@@ -56,12 +71,48 @@ pub enum Error {
         cause: rusqlite::Error,
     },
     /// The output file belongs to somebody else.
-    #[error("`{}` is not an output store of this version: {why}; give another path", path.display())]
+    #[error("`{}` is not an output store: {why}; give another path", path.display())]
     ForeignOutputStore {
         /// The file.
         path: PathBuf,
         /// Whose it seems to be.
         why: String,
+    },
+    /// A newer version of tidegate made the output store or migrated it.
+    #[error(
+        "the output store `{}` has format {format}, and this version of tidegate knows {known}; use the newer version",
+        path.display()
+    )]
+    NewerOutputStore {
+        /// The file.
+        path: PathBuf,
+        /// The format of the store.
+        format: i32,
+        /// The newest format this version can read.
+        known: i32,
+    },
+    /// The output store contradicts itself.
+    #[error("the output store `{}` is damaged; restore it from a copy", path.display())]
+    DamagedOutputStore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The business day was begun with other parameters.
+    #[error(
+        "the discounts of {date} in `{}` have the parameters `{kept}`, not `{given}`; {remedy}",
+        path.display()
+    )]
+    OtherParameters {
+        /// The business day.
+        date: String,
+        /// The output store.
+        path: PathBuf,
+        /// The parameters of the job instance.
+        kept: String,
+        /// The parameters of this execution.
+        given: String,
+        /// What to do.
+        remedy: String,
     },
     /// Another execution holds the output store.
     #[error("another execution is writing to `{}`; wait until it has ended", path.display())]
@@ -80,9 +131,9 @@ pub enum Error {
         #[source]
         cause: rusqlite::Error,
     },
-    /// The output store's place cannot be written.
-    #[error("cannot write to the place of the output store `{}`", path.display())]
-    Place {
+    /// The lock file beside the output store cannot be used.
+    #[error("cannot create or lock the lock file of the output store `{}`", path.display())]
+    LockFile {
         /// The file.
         path: PathBuf,
         /// The system's word.

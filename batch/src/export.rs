@@ -2,15 +2,16 @@
 //!
 //! Promise: the file holds every discount of the business day, those of earlier executions too, so that it is the same whether
 //! the job ran straight through, was killed, or was run again; and it appears whole or not at all (written aside, fsync, rename, fsync of
-//! the directory). An older file of the same name is replaced by the new one. Text that a spreadsheet would take for a formula gets a
-//! leading `'`; numbers never do.
+//! the directory). An older file of the same name is replaced by the new one. Text and times are written as `sink csv` writes them
+//! (`csv_text` of `tidegate-schemas`): no spreadsheet runs a cell, and every text can be had back.
 
-use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Row};
+use tidegate_schemas::csv_text::escaped;
 
 use crate::error::{Error, Result};
 use crate::output_store::{Execution, OutputStore};
@@ -18,7 +19,7 @@ use crate::output_store::{Execution, OutputStore};
 const HEADER: [&str; 8] = [
     "invoice_id",
     "customer_id",
-    "issued_at_ms",
+    "issued_at",
     "currency",
     "percent",
     "amount_minor",
@@ -86,17 +87,11 @@ fn rows(connection: &Connection, execution: Execution, file: File) -> Result<u64
 }
 
 fn write_row(writer: &mut csv::Writer<File>, row: &Row<'_>) -> Result<(), Fault> {
-    for column in [0, 1] {
-        writer.write_field(
-            spreadsheet_safe(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?).as_ref(),
-        )?;
-    }
-    writer.write_field(row.get::<_, i64>(2)?.to_string())?;
-    for column in [3, 4] {
-        writer.write_field(
-            spreadsheet_safe(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?).as_ref(),
-        )?;
-    }
+    write_text(writer, row, 0)?;
+    write_text(writer, row, 1)?;
+    writer.write_field(time(row.get(2)?))?;
+    write_text(writer, row, 3)?;
+    write_text(writer, row, 4)?;
     for column in [5, 6, 7] {
         writer.write_field(row.get::<_, i64>(column)?.to_string())?;
     }
@@ -104,13 +99,14 @@ fn write_row(writer: &mut csv::Writer<File>, row: &Row<'_>) -> Result<(), Fault>
     Ok(())
 }
 
-/// Text that would run as a formula, made harmless.
-fn spreadsheet_safe(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
+fn write_text(writer: &mut csv::Writer<File>, row: &Row<'_>, column: usize) -> Result<(), Fault> {
+    let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(writer.write_field(escaped(text).as_ref())?)
+}
+
+/// RFC 3339 in UTC to the millisecond. A business day is one of the calendar's, and so is each time in it.
+fn time(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }
 
 fn aside(path: &Path) -> io::Result<PathBuf> {
@@ -133,12 +129,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formulas_are_made_harmless() {
-        for (text, safe) in
-            [("536365", "536365"), ("=1+1", "'=1+1"), ("-C1", "'-C1"), ("@x", "'@x"), ("", "")]
-        {
-            assert_eq!(spreadsheet_safe(text), safe);
-        }
+    fn times_are_written_to_the_millisecond() {
+        assert_eq!(time(1_291_191_960_000), "2010-12-01T08:26:00.000Z");
+        assert_eq!(time(-1), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]

@@ -7,11 +7,13 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::chunk::{Conflict, Progress, Reject};
 use crate::day::BusinessDay;
 use crate::discount::{Invoice, discounts};
 use crate::error::{Error, Result};
 use crate::export;
-use crate::output_store::{Counts, Execution, OutputStore};
+use crate::format::Migration;
+use crate::output_store::{Counts, End, Execution, OutputStore};
 use crate::read_store::Snapshot;
 use crate::rule::Percent;
 
@@ -35,6 +37,8 @@ pub struct Discount {
     pub day: BusinessDay,
     /// How much.
     pub percent: Percent,
+    /// Invoices issued after this are not valid, in UTC milliseconds.
+    pub max_event_time_ms: i64,
     /// How many invoices are committed at a time.
     pub chunk_invoices: NonZeroUsize,
 }
@@ -50,6 +54,27 @@ pub struct Summary {
     pub totals: Vec<CurrencyTotals>,
     /// Rows in the CSV file, if one was asked for.
     pub exported: Option<u64>,
+    /// The first conflicts of this execution, at most [`LISTED_MOST`](crate::LISTED_MOST) of them. All are in the output store.
+    pub conflicts: Vec<Conflict>,
+    /// The first rejects of this execution, at most [`LISTED_MOST`](crate::LISTED_MOST) of them.
+    pub rejects: Vec<Reject>,
+}
+
+impl Summary {
+    /// True if the input holds invoices that a person must look at: open conflicts or rejects.
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        self.counts.conflicts + self.counts.rejected > 0
+    }
+}
+
+/// What a caller learns while an execution runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'e> {
+    /// The output store had an older format and was migrated.
+    Migrated(&'e Migration),
+    /// A chunk was committed; the counts so far.
+    Chunk(&'e Counts),
 }
 
 /// The discounts of a business day in one currency.
@@ -68,25 +93,32 @@ pub struct CurrencyTotals {
 }
 
 impl Discount {
-    /// Runs it. `now_ms` tells the wall clock in UTC milliseconds and stamps the execution; `on_chunk` hears of every committed
-    /// chunk.
+    /// Runs it. `now_ms` returns the wall clock in UTC milliseconds and stamps the execution; `on_event` is called for a migration
+    /// and for every committed chunk.
     ///
     /// # Errors
-    /// Nothing is written when the read store is missing or foreign, or the output store foreign or in use. After any other error
-    /// whole chunks stand, and the same call goes on from there.
-    pub fn run(&self, now_ms: &mut dyn FnMut() -> i64, on_chunk: &mut dyn FnMut(&Counts)) -> Result<Summary> {
+    /// Nothing is written if the read store is missing or foreign, if the output store is foreign, newer or in use, or if the day has
+    /// other parameters. After any other error whole chunks stay, and the same call goes on from there.
+    pub fn run(
+        &self,
+        now_ms: &mut dyn FnMut() -> i64,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Summary> {
         let snapshot = Snapshot::open(&self.read_store)?;
         let mut store = OutputStore::open(&self.output_store)?;
+        if let Some(migration) = &store.migration {
+            on_event(Event::Migrated(migration));
+        }
         let execution = store.start(&self.day, &self.read_store, self.percent, now_ms())?;
-        match self.steps(&snapshot, &mut store, execution, on_chunk) {
+        match self.steps(&snapshot, &mut store, execution, on_event) {
             Ok(summary) => {
-                store.finish(execution, None, now_ms())?;
+                store.finish(execution, End::Completed, &exit_message(&summary.counts), now_ms())?;
                 Ok(summary)
             }
             // The store itself failed: it is not written to again, and the next execution closes this one (law 15).
             Err(error @ Error::OutputStore { .. }) => Err(error),
             Err(error) => {
-                store.finish(execution, Some(&error.to_string()), now_ms())?;
+                store.finish(execution, End::Failed, &error.to_string(), now_ms())?;
                 Err(error)
             }
         }
@@ -97,10 +129,10 @@ impl Discount {
         snapshot: &Snapshot,
         store: &mut OutputStore,
         execution: Execution,
-        on_chunk: &mut dyn FnMut(&Counts),
+        on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Summary> {
-        let counts = snapshot.invoices(self.day.start_ms(), self.day.end_ms(), |invoices| {
-            self.discount_step(invoices, store, execution, on_chunk)
+        let progress = snapshot.invoices(self.day.start_ms(), self.day.end_ms(), |invoices| {
+            self.discount_step(invoices, store, execution, on_event)
         })?;
         let exported = match &self.export {
             Some(path) => {
@@ -110,7 +142,9 @@ impl Discount {
             }
             None => None,
         };
-        Ok(Summary { execution_id: execution.id, counts, totals: totals(store, execution)?, exported })
+        let Progress { counts, conflicts, rejects, .. } = progress;
+        let totals = totals(store, execution)?;
+        Ok(Summary { execution_id: execution.id, counts, totals, exported, conflicts, rejects })
     }
 
     fn discount_step(
@@ -118,18 +152,26 @@ impl Discount {
         invoices: &mut dyn Iterator<Item = Result<Invoice>>,
         store: &mut OutputStore,
         execution: Execution,
-        on_chunk: &mut dyn FnMut(&Counts),
-    ) -> Result<Counts> {
-        let mut counts = Counts::default();
-        let mut outcomes = discounts(invoices, self.percent);
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Progress> {
+        let mut progress = Progress::default();
+        let mut outcomes = discounts(invoices, self.percent, self.max_event_time_ms);
         loop {
             let chunk = outcomes.by_ref().take(self.chunk_invoices.get()).collect::<Result<Vec<_>>>()?;
             if chunk.is_empty() {
-                return Ok(counts);
+                return Ok(progress);
             }
-            store.write_chunk(execution, &mut counts, &chunk)?;
-            on_chunk(&counts);
+            store.write_chunk(execution, &mut progress, &chunk)?;
+            on_event(Event::Chunk(&progress.counts));
         }
+    }
+}
+
+/// Empty if nobody needs to look at the input.
+fn exit_message(counts: &Counts) -> String {
+    match (counts.conflicts, counts.rejected) {
+        (0, 0) => String::new(),
+        (conflicts, rejects) => format!("{conflicts} conflicts and {rejects} rejects"),
     }
 }
 

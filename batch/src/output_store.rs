@@ -1,30 +1,28 @@
 //! The output store: discounts with their identity, and the record of every execution.
 //!
-//! Promise: a discount is written at most once, because `(job, invoice_id)` is its primary key and is written in the same
-//! transaction as the row and the counts; a kill at any moment leaves whole chunks; one execution at a time, because it holds the
-//! lock file; a file of another program or version is refused untouched. After a failed write the store takes nothing more
-//! (law 15): the value is consumed by the error path of `job.rs`, and the next execution finds and closes the one left open.
+//! Guarantees: a number is discounted at most once, because `(job, invoice_id)` is the primary key of `discounts` and is written in the
+//! same transaction as the row and the counts; a kill at any moment leaves whole chunks; one execution at a time, because it holds the
+//! lock file; a job instance has one set of parameters, and an execution with others is refused before it writes anything. After a
+//! failed write the store takes nothing more (law 15): the value is consumed by the error path of `job.rs`, and the next execution
+//! finds and closes the one left open.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use crate::chunk::{self, Progress};
 use crate::day::BusinessDay;
 use crate::discount::Outcome;
 use crate::error::{Error, Result};
+use crate::format::{self, Migration};
 use crate::job::JOB;
-use crate::rule::Percent;
+use crate::rule::{Percent, ROUNDING};
 
 /// The file's name unless the user gives another.
 pub const DEFAULT_OUTPUT_STORE: &str = "discounts.sqlite3";
-
-/// "TGds" in SQLite's header: whose file it is.
-const APPLICATION_ID: i32 = 0x5447_6473;
-
-/// The version of `schema.sql`.
-const FORMAT: i32 = 1;
 
 /// How long to wait for a reader of the output store; writers are kept apart by the lock file.
 const BUSY: Duration = Duration::from_secs(10);
@@ -36,10 +34,16 @@ pub struct Counts {
     pub read: u64,
     /// Discounts written.
     pub discounted: u64,
-    /// Skipped: further records of a doubled invoice.
+    /// Skipped: further records of the same invoice, with the same number and content.
     pub doubled: u64,
     /// Left as they are: an earlier execution discounted them.
     pub discounted_before: u64,
+    /// Not discounted: another invoice with their number is, and nobody has settled the conflict.
+    pub conflicts: u64,
+    /// Not discounted: conflicts that a person has settled.
+    pub settled: u64,
+    /// Not discounted: no valid invoices.
+    pub rejected: u64,
     /// Chunks committed.
     pub chunks: u64,
 }
@@ -48,6 +52,8 @@ pub struct Counts {
 pub(crate) struct OutputStore {
     path: PathBuf,
     connection: Connection,
+    /// What opening it has migrated.
+    pub(crate) migration: Option<Migration>,
     _lock: Lock, // last, so that the connection is closed under it
 }
 
@@ -59,6 +65,38 @@ pub(crate) struct Execution {
     pub(crate) percent: Percent,
 }
 
+/// How an execution ended.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Completed,
+    Failed,
+}
+
+/// What decides the results of a job instance beside its day.
+#[derive(PartialEq, Eq)]
+struct Parameters {
+    zone: String,
+    percent: String,
+    rounding: String,
+}
+
+impl Parameters {
+    /// How to go on with the day of these parameters.
+    fn remedy(&self) -> String {
+        if self.rounding == ROUNDING {
+            format!("run it with `--percent {} --zone {}`", self.percent, self.zone)
+        } else {
+            format!("use a version of tidegate that rounds `{}`", self.rounding)
+        }
+    }
+}
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "percent={} rounding={} zone={}", self.percent, self.rounding, self.zone)
+    }
+}
+
 /// The steps of the job.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
@@ -67,34 +105,14 @@ pub(crate) enum Step {
 }
 
 impl OutputStore {
-    /// Takes the lock, then opens or makes the store.
+    /// Takes the lock, then opens, migrates or makes the store.
     pub(crate) fn open(path: &Path) -> Result<OutputStore> {
         let lock = lock(path)?;
-        let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase) => foreign(path, "it is no SQLite database"),
-            _ => Error::OutputStore { what: "open", path: path.to_owned(), cause },
-        };
+        let failed = |cause| format::opening(path, cause);
         let mut connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
-        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-        let (application, format) =
-            (pragma("application_id").map_err(failed)?, pragma("user_version").map_err(failed)?);
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(failed)?;
-        match (application, format) {
-            (APPLICATION_ID, FORMAT) => {}
-            (APPLICATION_ID, other) => {
-                return Err(foreign(path, &format!("its format is {other}, not {FORMAT}")));
-            }
-            (0, 0) if tables == 0 => create(&mut connection).map_err(failed)?,
-            _ => return Err(foreign(path, "another program made it")),
-        }
-        // FULL: after a power cut no invoice is free to be discounted again.
-        connection
-            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")
-            .map_err(failed)?;
-        Ok(OutputStore { path: path.to_owned(), connection, _lock: lock })
+        let migration = format::prepare(&mut connection, path)?;
+        Ok(OutputStore { path: path.to_owned(), connection, migration, _lock: lock })
     }
 
     /// Records the start of an execution. One that is still open was killed, or could not write its end: nobody else holds the
@@ -106,50 +124,60 @@ impl OutputStore {
         percent: Percent,
         now_ms: i64,
     ) -> Result<Execution> {
-        self.transaction("start an execution in", |tx| {
+        let given = Parameters {
+            zone: day.zone().to_owned(),
+            percent: percent.to_string(),
+            rounding: ROUNDING.to_owned(),
+        };
+        let started = self.transaction("start an execution in", |tx| {
+            let (instance, kept) = instance(tx, &day.date(), &given)?;
+            if kept != given {
+                return Ok(Err(kept));
+            }
             tx.execute(
                 "UPDATE executions SET status = 'FAILED', exit_message = 'ended without a word; closed by the next'
                  WHERE status = 'STARTED'",
                 [],
             )?;
             tx.execute(
-                "INSERT INTO job_instances (job, business_date, zone) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![JOB, day.date(), day.zone()],
+                "INSERT INTO executions (instance_id, read_store, zone, percent, rounding, started_at, status)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'STARTED')",
+                params![
+                    instance,
+                    read_store.to_string_lossy(),
+                    given.zone,
+                    given.percent,
+                    given.rounding,
+                    now_ms
+                ],
             )?;
-            let instance = tx.query_row(
-                "SELECT instance_id FROM job_instances WHERE job = ?1 AND business_date = ?2 AND zone = ?3",
-                params![JOB, day.date(), day.zone()],
-                |row| row.get(0),
-            )?;
-            tx.execute(
-                "INSERT INTO executions (instance_id, read_store, percent, started_at, status)
-                 VALUES (?1, ?2, ?3, ?4, 'STARTED')",
-                params![instance, read_store.to_string_lossy(), percent.to_string(), now_ms],
-            )?;
-            Ok(Execution { id: tx.last_insert_rowid(), instance, percent })
+            Ok(Ok(Execution { id: tx.last_insert_rowid(), instance, percent }))
+        })?;
+        started.map_err(|kept| Error::OtherParameters {
+            date: day.date(),
+            path: self.path.clone(),
+            remedy: kept.remedy(),
+            kept: kept.to_string(),
+            given: given.to_string(),
         })
     }
 
-    /// Writes a chunk: its discounts, and the counts with it. Only a committed chunk moves `counts`.
+    /// Writes a chunk: its discounts and conflicts, and the counts with them. Only a committed chunk moves `progress`.
     pub(crate) fn write_chunk(
         &mut self,
         execution: Execution,
-        counts: &mut Counts,
+        progress: &mut Progress,
         chunk: &[Outcome],
     ) -> Result<()> {
-        let mut after =
-            Counts { chunks: counts.chunks + 1, read: counts.read + chunk.len() as u64, ..*counts };
+        let mut after = progress.clone();
+        after.counts.chunks += 1;
         self.transaction("write a chunk to", |tx| {
             for outcome in chunk {
-                match outcome {
-                    Outcome::Doubled(_) => after.doubled += 1,
-                    Outcome::Discounted(..) if insert(tx, execution, outcome)? => after.discounted += 1,
-                    Outcome::Discounted(..) => after.discounted_before += 1,
-                }
+                chunk::write(tx, execution, &mut after, outcome)?;
             }
-            record_step(tx, execution, Step::Discount, &after)
+            record_step(tx, execution, Step::Discount, &after.counts)
         })?;
-        *counts = after;
+        *progress = after;
         Ok(())
     }
 
@@ -159,13 +187,22 @@ impl OutputStore {
         self.transaction("record the export in", |tx| record_step(tx, execution, Step::Export, &counts))
     }
 
-    /// Records the end of an execution: without a word it completed, with one it failed.
-    pub(crate) fn finish(&mut self, execution: Execution, failure: Option<&str>, now_ms: i64) -> Result<()> {
-        let status = if failure.is_none() { "COMPLETED" } else { "FAILED" };
+    /// Records the end of an execution and a word on it.
+    pub(crate) fn finish(
+        &mut self,
+        execution: Execution,
+        end: End,
+        message: &str,
+        now_ms: i64,
+    ) -> Result<()> {
+        let status = match end {
+            End::Completed => "COMPLETED",
+            End::Failed => "FAILED",
+        };
         self.transaction("end an execution in", |tx| {
             tx.execute(
                 "UPDATE executions SET status = ?2, exit_message = ?3, ended_at = ?4 WHERE execution_id = ?1",
-                params![execution.id, status, failure.unwrap_or(""), now_ms],
+                params![execution.id, status, message, now_ms],
             )?;
             Ok(())
         })
@@ -190,29 +227,18 @@ impl OutputStore {
     }
 }
 
-/// True if the discount is new.
-fn insert(tx: &Connection, execution: Execution, outcome: &Outcome) -> rusqlite::Result<bool> {
-    let Outcome::Discounted(invoice, split) = outcome else { return Ok(false) };
-    let mut statement = tx.prepare_cached(
-        "INSERT INTO discounts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-         ON CONFLICT (job, invoice_id) DO NOTHING",
+/// The instance of a business day and the parameters it was begun with; made when there is none.
+fn instance(tx: &Connection, date: &str, given: &Parameters) -> rusqlite::Result<(i64, Parameters)> {
+    tx.execute(
+        "INSERT INTO job_instances (job, business_date, zone, percent, rounding) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO NOTHING",
+        params![JOB, date, given.zone, given.percent, given.rounding],
     )?;
-    let rows = statement.execute(params![
-        JOB,
-        invoice.invoice_id,
-        execution.instance,
-        execution.id,
-        invoice.customer_id,
-        invoice.issued_at,
-        invoice.currency,
-        execution.percent.to_string(),
-        invoice.amount_minor,
-        split.discount_minor,
-        split.remaining_minor,
-        invoice.source_partition,
-        invoice.source_offset,
-    ])?;
-    Ok(rows == 1)
+    tx.query_row(
+        "SELECT instance_id, zone, percent, rounding FROM job_instances WHERE job = ?1 AND business_date = ?2",
+        params![JOB, date],
+        |row| Ok((row.get(0)?, Parameters { zone: row.get(1)?, percent: row.get(2)?, rounding: row.get(3)? })),
+    )
 }
 
 fn record_step(tx: &Connection, execution: Execution, step: Step, counts: &Counts) -> rusqlite::Result<()> {
@@ -221,7 +247,9 @@ fn record_step(tx: &Connection, execution: Execution, step: Step, counts: &Count
         Step::Export => "export",
     };
     tx.execute(
-        "INSERT OR REPLACE INTO steps VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO steps (execution_id, step, read_count, write_count, doubled_skip_count,
+         discounted_before_count, conflict_count, settled_count, reject_count, commit_count)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             execution.id,
             name,
@@ -229,25 +257,19 @@ fn record_step(tx: &Connection, execution: Execution, step: Step, counts: &Count
             counts.discounted.cast_signed(),
             counts.doubled.cast_signed(),
             counts.discounted_before.cast_signed(),
+            counts.conflicts.cast_signed(),
+            counts.settled.cast_signed(),
+            counts.rejected.cast_signed(),
             counts.chunks.cast_signed()
         ],
     )?;
     Ok(())
 }
 
-/// Header and tables in one transaction: a kill in between leaves an empty file, which the next start takes as new.
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    let tx = connection.transaction()?;
-    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-    tx.pragma_update(None, "user_version", FORMAT)?;
-    tx.execute_batch(include_str!("schema.sql"))?;
-    tx.commit()
-}
-
 /// The lock is a file of its own: closing a second handle on a SQLite file would drop SQLite's own locks. It stays behind when the
 /// run has ended, because removing it could let in two at once.
 fn lock(store: &Path) -> Result<Lock> {
-    let place = |cause| Error::Place { path: store.to_owned(), cause };
+    let place = |cause| Error::LockFile { path: store.to_owned(), cause };
     // Through a link or another spelling it is still one store.
     let real = if store.exists() { store.canonicalize().map_err(place)? } else { store.to_owned() };
     let mut name = real.into_os_string();
@@ -268,8 +290,4 @@ impl Drop for Lock {
         // Closing the file, which follows, lets go too; there is nobody left to tell.
         let _ = self.0.unlock();
     }
-}
-
-fn foreign(path: &Path, why: &str) -> Error {
-    Error::ForeignOutputStore { path: path.to_owned(), why: why.to_owned() }
 }

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, OpenFlags, params};
 
 use crate::discount::Invoice;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// How long to wait for the sink's lock when opening. Readers of a write-ahead log hardly ever wait; this covers a checkpoint.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The columns the job reads, in the order of [`invoice_of`].
+/// The columns the job reads, in the order of [`Invoice`]'s fields.
 const COLUMNS: [&str; 7] = [
     "invoice_id",
     "customer_id",
@@ -37,7 +37,8 @@ impl Snapshot {
     /// Opens the store for reading and checks that it is one. The snapshot itself is taken by the first read.
     pub(crate) fn open(path: &Path) -> Result<Snapshot> {
         // A place that may not be searched is another thing than one that holds no store.
-        let found = path.try_exists().map_err(|cause| Error::Place { path: path.to_owned(), cause })?;
+        let found =
+            path.try_exists().map_err(|cause| Error::ReadStorePlace { path: path.to_owned(), cause })?;
         if !found || !path.is_file() {
             return Err(Error::MissingReadStore { path: path.to_owned() });
         }
@@ -69,21 +70,9 @@ impl Snapshot {
             COLUMNS.join(", ")
         );
         let mut statement = self.connection.prepare(&sql).map_err(failed)?;
-        let rows = statement.query_map(params![start_ms, end_ms], invoice_of).map_err(failed)?;
+        let rows = statement.query_map(params![start_ms, end_ms], Invoice::of).map_err(failed)?;
         consume(&mut rows.map(|row| row.map_err(failed)))
     }
-}
-
-fn invoice_of(row: &Row<'_>) -> rusqlite::Result<Invoice> {
-    Ok(Invoice {
-        invoice_id: row.get(0)?,
-        customer_id: row.get(1)?,
-        issued_at: row.get(2)?,
-        amount_minor: row.get(3)?,
-        currency: row.get(4)?,
-        source_partition: row.get(5)?,
-        source_offset: row.get(6)?,
-    })
 }
 
 fn missing_columns(connection: &Connection) -> rusqlite::Result<Vec<&'static str>> {

@@ -13,6 +13,10 @@ use crate::error::{Error, Result};
 /// How many parts of [`Percent`] make one percent: four decimals.
 const PARTS_PER_PERCENT: u32 = 10_000;
 
+/// The rounding of [`Percent::split`] under Java's name: to the nearest, ties away from zero. It is kept with a business day, so
+/// that a version that rounds otherwise does not mix both.
+pub const ROUNDING: &str = "half-up";
+
 /// A share from 0 to 100 percent, exact to four decimals: `30`, `12.5`, `33.3333`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent {
@@ -52,27 +56,32 @@ fn round_half_away(numerator: i128, denominator: i128) -> i128 {
 impl FromStr for Percent {
     type Err = Error;
 
-    /// Reads `30` or `12.5`: digits, and after a point up to four more. No sign, no exponent, no blank.
+    /// Reads `30` or `12.5`: digits, and after a point up to four more. No plus sign, no exponent, no blank.
     fn from_str(text: &str) -> Result<Percent> {
-        let refused = |why| Error::BadPercent { value: text.to_owned(), why };
-        let (whole, decimals) = match text.split_once('.') {
-            Some((_, "")) => return Err(refused("a digit is missing after the point")),
-            Some((whole, decimals)) => (whole, decimals),
-            None => (text, ""),
-        };
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(decimals) {
-            return Err(refused("it is not a plain decimal number"));
+        let magnitude = text.strip_prefix('-').unwrap_or(text);
+        let parts = parts_of(magnitude).map_err(|why| Error::BadPercent { value: text.to_owned(), why })?;
+        match parts {
+            Some(parts) if parts <= 100 * PARTS_PER_PERCENT && magnitude == text => Ok(Percent { parts }),
+            _ => Err(Error::PercentOutOfRange { value: text.to_owned() }),
         }
-        if decimals.len() > 4 {
-            return Err(refused("it has more than four decimals"));
-        }
-        let parts = format!("{whole}{decimals:0<4}").parse().map_err(|_| refused("it is over 100"))?;
-        if parts > 100 * PARTS_PER_PERCENT {
-            return Err(refused("it is over 100"));
-        }
-        Ok(Percent { parts })
     }
+}
+
+/// Reads a decimal number without a sign; `None` if it is far too large.
+fn parts_of(text: &str) -> Result<Option<u32>, &'static str> {
+    let (whole, decimals) = match text.split_once('.') {
+        Some((_, "")) => return Err("a digit is missing after the point"),
+        Some((whole, decimals)) => (whole, decimals),
+        None => (text, ""),
+    };
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(decimals) {
+        return Err("it is not a plain decimal number");
+    }
+    if decimals.len() > 4 {
+        return Err("it has more than four decimals");
+    }
+    Ok(format!("{whole}{decimals:0<4}").parse().ok())
 }
 
 impl fmt::Display for Percent {
@@ -137,25 +146,17 @@ mod tests {
 
     #[test]
     fn what_is_no_percent_is_refused() {
-        for text in [
-            "",
-            ".",
-            ".5",
-            "5.",
-            "-1",
-            "+1",
-            "1e1",
-            " 30",
-            "30 ",
-            "30%",
-            "100.0001",
-            "101",
-            "1.00001",
-            "99999999999",
-            "１",
-        ] {
+        for text in ["", ".", ".5", "5.", "-x", "--1", "+1", "1e1", " 30", "30 ", "30%", "1.00001", "１"] {
             let refused = text.parse::<Percent>().unwrap_err().to_string();
             assert!(refused.starts_with(&format!("`{text}` is no percentage: ")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_told_from_no_number() {
+        for text in ["100.0001", "101", "130", "99999999999", "-1", "-0", "-99999999999"] {
+            let refused = text.parse::<Percent>().unwrap_err().to_string();
+            assert_eq!(refused, format!("--percent cannot be `{text}`; give 0 to 100"));
         }
     }
 

@@ -12,13 +12,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::avro::{Decoder, Encoder};
 use tidegate_runtime::log::RecordRef;
-use tidegate_runtime::quote::quoted;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::topology::{Source, TaskEnvironment, Topology};
 pub use tidegate_runtime::window::WindowOptions as TotalsOptions;
 use tidegate_runtime::window::{Aggregation, Window, WindowedAggregate};
 use tidegate_runtime::{BadRecord, Reason};
+use tidegate_schemas::InvoiceFields;
 use tidegate_schemas::topics::{CUSTOMER_TOTALS, INVOICES};
+use tidegate_schemas::validity::{Invalid, judge_key};
+
+use crate::invalid::bad_record;
 
 /// The name of the state store.
 const STORE: &str = "totals";
@@ -31,6 +34,7 @@ const CURRENCY_BYTES: usize = 4;
 #[derive(Deserialize)]
 #[serde(rename = "Invoice")]
 struct Billed<'v> {
+    invoice_id: &'v [u8],
     customer_id: &'v str,
     issued_at: i64,
     amount_minor: i64,
@@ -68,6 +72,7 @@ impl Total {
 struct Totals {
     invoices: Decoder,
     totals: Arc<Encoder>,
+    max_event_time: EventTime,
 }
 
 impl Aggregation for Totals {
@@ -76,7 +81,7 @@ impl Aggregation for Totals {
 
     fn read<'r>(&mut self, record: &RecordRef<'r>, key: &mut Vec<u8>) -> Result<(EventTime, i64), BadRecord> {
         let invoice: Billed<'_> = self.invoices.decode(record.value())?;
-        check_key(record.key().unwrap_or_default(), &invoice)?;
+        self.judge(record.key().unwrap_or_default(), &invoice).map_err(bad_record)?;
         key.extend_from_slice(invoice.customer_id.as_bytes());
         key.push(0);
         key.extend_from_slice(invoice.currency);
@@ -120,26 +125,24 @@ impl Aggregation for Totals {
     }
 }
 
-/// The key decides the partition and with it the task: under another key than its customer's, an invoice would be counted apart
-/// from the others. The currency becomes part of a window's key, so it must have the length a currency has.
-fn check_key(key: &[u8], invoice: &Billed<'_>) -> Result<(), BadRecord> {
-    if key != invoice.customer_id.as_bytes() {
-        let (key, customer) = (quoted(key), quoted(invoice.customer_id));
-        return Err(BadRecord::new(Reason::Rule, format!("key {key} is not the customer's id, {customer}")));
+impl Totals {
+    /// The currency becomes part of a window's key: its judgement makes sure that it has the length a currency has.
+    fn judge(&self, key: &[u8], invoice: &Billed<'_>) -> Result<(), Invalid> {
+        let Billed { invoice_id, issued_at, currency, .. } = *invoice;
+        InvoiceFields { invoice_id, issued_at, currency }.judge(self.max_event_time.0)?;
+        judge_key("customer_id", invoice.customer_id.as_bytes(), key)
     }
-    let currency = invoice.currency;
-    if currency.len() != CURRENCY_BYTES - 1 || !currency.iter().all(u8::is_ascii_uppercase) {
-        let currency = quoted(currency);
-        return Err(BadRecord::new(Reason::Rule, format!("currency {currency} is no ISO 4217 code")));
-    }
-    Ok(())
 }
 
 /// The topology of `process totals`: invoices in, customers' totals per window out.
 pub fn totals_topology(app: impl Into<String>, options: TotalsOptions) -> Topology {
     let windows = options.windows;
     let supplier = move |environment: &TaskEnvironment| {
-        let rules = Totals { invoices: environment.decoder(), totals: environment.encoder(0) };
+        let rules = Totals {
+            invoices: environment.decoder(),
+            totals: environment.encoder(0),
+            max_event_time: options.max_event_time,
+        };
         Box::new(WindowedAggregate::new(STORE, options, rules)) as Box<_>
     };
     let topology = Topology::new(app, "totals", &[STORE], supplier)

@@ -1,4 +1,5 @@
 //! The topologies of Tidegate: speeding and billing.
 
 pub mod billing;
+mod invalid;
 pub mod speeding;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::validity::{Invalid, event_time, rule};
+
 /// The customer of an invoice that names none.
 pub const ANONYMOUS: &str = "anonymous";
 
@@ -21,6 +23,30 @@ pub struct Invoice {
     /// Its lines. Version 1 did not carry them.
     #[serde(default)]
     pub lines: Vec<InvoiceLine>,
+}
+
+/// What of an [`Invoice`] decides whether it is valid. Its amount may be anything, and its customer may have any name.
+#[derive(Clone, Copy, Debug)]
+pub struct InvoiceFields<'v> {
+    /// Its number.
+    pub invoice_id: &'v [u8],
+    /// When it was issued.
+    pub issued_at: i64,
+    /// The code of its currency.
+    pub currency: &'v [u8],
+}
+
+impl InvoiceFields<'_> {
+    /// Judges the invoice. Without a number, it cannot be told from another one.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn judge(&self, max_event_time_ms: i64) -> Result<(), Invalid> {
+        event_time("issued_at", self.issued_at, max_event_time_ms)?;
+        rule(!self.invoice_id.is_empty(), "invoice_id", Vec::new, "empty")?;
+        let is_code = self.currency.len() == 3 && self.currency.iter().all(u8::is_ascii_uppercase);
+        rule(is_code, "currency", || self.currency.to_vec(), "no ISO 4217 code")
+    }
 }
 
 /// One line of an invoice.
@@ -51,4 +77,27 @@ pub struct CustomerTotal {
     pub count: i64,
     /// Their total in minor units of `currency`.
     pub amount_minor: i64,
+}
+
+/// What of a [`CustomerTotal`] decides whether it is valid.
+#[derive(Clone, Copy, Debug)]
+pub struct CustomerTotalFields {
+    /// The window's first millisecond.
+    pub window_start: i64,
+    /// The first millisecond behind the window.
+    pub window_end: i64,
+}
+
+impl CustomerTotalFields {
+    /// Judges the total. A window may begin before 1970 and may end past the bound, as long as a valid invoice can be in it.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn judge(&self, max_event_time_ms: i64) -> Result<(), Invalid> {
+        let last = self.window_end.saturating_sub(1);
+        let end = || self.window_end.to_string().into_bytes();
+        rule(self.window_start <= last, "window_end", end, "not after window_start")?;
+        event_time("window_end", last.min(max_event_time_ms), max_event_time_ms)?;
+        event_time("window_start", self.window_start.max(0), max_event_time_ms)
+    }
 }

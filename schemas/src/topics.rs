@@ -4,6 +4,8 @@
 //! have the same number of partitions; a test holds that. Registry topics (`radars`, `vehicles`, `owners`) hold *events* and are
 //! never compacted: a lookup is as of the reading's time, and compaction would forget who the owner was.
 
+use crate::validity::ValueType;
+
 /// How the bytes of a key are to be read. Keys are never framed (DESIGN, "Keys are plain bytes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
@@ -29,6 +31,8 @@ pub struct Topic {
     pub key: KeyKind,
     /// The field of the value that the key repeats.
     pub key_field: &'static str,
+    /// The type of its values: how they are judged.
+    pub value: ValueType,
     /// The Avro schema of its values, as JSON.
     pub schema: &'static str,
     /// Older versions of the schema, oldest first: records written by them still stand in the log.
@@ -51,6 +55,7 @@ const BY_TEXT: Topic = Topic {
     name: "",
     key: KeyKind::Utf8,
     key_field: "",
+    value: ValueType::Reading,
     schema: "",
     older_schemas: &[],
     partitions: 4,
@@ -67,6 +72,7 @@ const SINKS: [&str; 2] = ["sink csv", "sink sqlite"];
 pub static READINGS: Topic = Topic {
     name: "readings",
     key_field: "plate",
+    value: ValueType::Reading,
     schema: include_str!("../avro/reading.avsc"),
     event_time_field: "measured_at",
     writers: &["simulate radars", "replay radars"],
@@ -78,6 +84,7 @@ pub static READINGS: Topic = Topic {
 pub static RADARS: Topic = Topic {
     name: "radars",
     key_field: "radar_id",
+    value: ValueType::RadarEvent,
     schema: include_str!("../avro/radar_event.avsc"),
     partitions: 1,
     event_time_field: "valid_from",
@@ -90,6 +97,7 @@ pub static RADARS: Topic = Topic {
 pub static VEHICLES: Topic = Topic {
     name: "vehicles",
     key_field: "plate",
+    value: ValueType::VehicleEvent,
     schema: include_str!("../avro/vehicle_event.avsc"),
     event_time_field: "valid_from",
     writers: &["simulate radars", "replay radars"],
@@ -101,6 +109,7 @@ pub static VEHICLES: Topic = Topic {
 pub static OWNERS: Topic = Topic {
     name: "owners",
     key_field: "owner_id",
+    value: ValueType::OwnerEvent,
     schema: include_str!("../avro/owner_event.avsc"),
     partitions: 1,
     event_time_field: "valid_from",
@@ -113,6 +122,7 @@ pub static OWNERS: Topic = Topic {
 pub static INFRACTIONS: Topic = Topic {
     name: "infractions",
     key_field: "plate",
+    value: ValueType::Infraction,
     schema: include_str!("../avro/infraction.avsc"),
     older_schemas: &[include_str!("../avro/infraction.v1.avsc")],
     event_time_field: "measured_at",
@@ -125,6 +135,7 @@ pub static INFRACTIONS: Topic = Topic {
 pub static INVOICES: Topic = Topic {
     name: "invoices",
     key_field: "customer_id",
+    value: ValueType::Invoice,
     schema: include_str!("../avro/invoice.avsc"),
     older_schemas: &[include_str!("../avro/invoice.v1.avsc")],
     event_time_field: "issued_at",
@@ -137,6 +148,7 @@ pub static INVOICES: Topic = Topic {
 pub static CUSTOMER_TOTALS: Topic = Topic {
     name: "customer-totals",
     key_field: "customer_id",
+    value: ValueType::CustomerTotal,
     schema: include_str!("../avro/customer_total.avsc"),
     event_time_field: "window_end",
     event_time_shift_ms: -1,

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::validity::{Invalid, event_time, rule};
+
+/// No vehicle on a street is faster: a greater speed is a damaged reading.
+pub const MAX_SPEED_KMH: i32 = 400;
+
 /// One vehicle passing one radar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
@@ -15,6 +20,28 @@ pub struct Reading {
     pub measured_at: i64,
     /// Measured speed, before any margin.
     pub speed_kmh: i32,
+}
+
+/// What of a [`Reading`] decides whether it is valid.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadingFields {
+    /// When the vehicle passed.
+    pub measured_at: i64,
+    /// Measured speed.
+    pub speed_kmh: i64,
+}
+
+impl ReadingFields {
+    /// Judges the reading.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn judge(&self, max_event_time_ms: i64) -> Result<(), Invalid> {
+        event_time("measured_at", self.measured_at, max_event_time_ms)?;
+        let speed = || self.speed_kmh.to_string().into_bytes();
+        rule(self.speed_kmh >= 0, "speed_kmh", speed, "below 0")?;
+        rule(self.speed_kmh <= i64::from(MAX_SPEED_KMH), "speed_kmh", speed, "above 400")
+    }
 }
 
 /// What happened to a radar.
@@ -56,6 +83,29 @@ pub struct RadarEvent {
     pub valid_from: i64,
 }
 
+/// What of a [`RadarEvent`] decides whether it is valid.
+#[derive(Clone, Copy, Debug)]
+pub struct RadarEventFields {
+    /// False if the radar is removed: then its limit means nothing.
+    pub in_force: bool,
+    /// The limit it enforces.
+    pub speed_limit_kmh: i64,
+    /// From when on.
+    pub valid_from: i64,
+}
+
+impl RadarEventFields {
+    /// Judges the event.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn judge(&self, max_event_time_ms: i64) -> Result<(), Invalid> {
+        event_time("valid_from", self.valid_from, max_event_time_ms)?;
+        let limit = || self.speed_limit_kmh.to_string().into_bytes();
+        rule(!self.in_force || self.speed_limit_kmh >= 1, "speed_limit_kmh", limit, "below 1")
+    }
+}
+
 /// What happened to a vehicle's registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -79,6 +129,28 @@ pub struct VehicleEvent {
     pub owner_id: String,
     /// From when on, in UTC milliseconds; the event time.
     pub valid_from: i64,
+}
+
+/// What of a [`VehicleEvent`] decides whether it is valid.
+#[derive(Clone, Copy, Debug)]
+pub struct VehicleEventFields<'v> {
+    /// False if the vehicle is deregistered: then it has no owner.
+    pub in_force: bool,
+    /// The owner from then on.
+    pub owner_id: &'v [u8],
+    /// From when on.
+    pub valid_from: i64,
+}
+
+impl VehicleEventFields<'_> {
+    /// Judges the event.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn judge(&self, max_event_time_ms: i64) -> Result<(), Invalid> {
+        event_time("valid_from", self.valid_from, max_event_time_ms)?;
+        rule(!self.in_force || !self.owner_id.is_empty(), "owner_id", Vec::new, "empty")
+    }
 }
 
 /// What happened to an owner.

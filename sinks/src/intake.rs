@@ -1,28 +1,36 @@
 //! From a record to a row, or to the reason why it is none (law 14).
 //!
-//! Promise: no IO. The schema ids of a chunk are resolved before, so that a registry out of reach stops the chunk and
+//! Promise: a record becomes a row if and only if its value is valid by the judgement of its type (`validity` of `tidegate-schemas`),
+//! which processors ask too; the timestamp of its record decides nothing. No IO. The schema ids of a chunk are resolved before, so that a registry out of reach stops the chunk and
 //! never makes a bad record of a good one.
 
 use tidegate_runtime::avro::{Decoder, SchemaCache};
 use tidegate_runtime::log::{Offset, RecordRef};
 use tidegate_runtime::processor::VALUE_MAX_BYTES;
+use tidegate_runtime::quote::quoted;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{BadRecord, Reason, Result};
 use tidegate_schemas::Topic;
+use tidegate_schemas::validity::{Fields, Invalid, Why};
 
 use crate::layout::Layout;
-use crate::row::Row;
+use crate::row::{Cell, Row};
 
 /// Takes the records of one topic.
 pub(crate) struct Intake {
+    topic: &'static Topic,
     layout: Layout,
     decoder: Decoder,
     max_event_time: EventTime,
 }
 
 impl Intake {
-    pub(crate) fn new(topic: &Topic, cache: SchemaCache, max_event_time: EventTime) -> Result<Intake> {
-        Ok(Intake { layout: Layout::of(topic)?, decoder: Decoder::new(cache), max_event_time })
+    pub(crate) fn new(
+        topic: &'static Topic,
+        cache: SchemaCache,
+        max_event_time: EventTime,
+    ) -> Result<Intake> {
+        Ok(Intake { topic, layout: Layout::of(topic)?, decoder: Decoder::new(cache), max_event_time })
     }
 
     /// The record's row, fitted to the topic's columns.
@@ -32,15 +40,38 @@ impl Intake {
             let message = format!("the value has `{size_bytes}` bytes, and `{VALUE_MAX_BYTES}` is the most");
             return Err(BadRecord::new(Reason::TooLarge, message));
         }
-        if record.key().is_none() {
+        let Some(key) = record.key() else {
             return Err(BadRecord::new(Reason::NullKey, "the record has no key"));
+        };
+        let row = self.layout.fit(self.decoder.decode(record.value())?)?;
+        self.topic.judge(key, &row, self.max_event_time.0).map_err(bad_record)?;
+        Ok(row)
+    }
+}
+
+fn bad_record(invalid: Invalid) -> BadRecord {
+    let reason = match invalid.why {
+        Why::EventTime(_) => Reason::EventTime,
+        Why::Key(_) | Why::Rule(_) => Reason::Rule,
+    };
+    BadRecord::new(reason, invalid.message(|text| quoted(text).to_string()))
+}
+
+impl Fields for Row {
+    fn text(&self, field: &str) -> &str {
+        let found = self.0.iter().find(|(name, _)| *name == field);
+        match found {
+            Some((_, Cell::Text(text))) => text,
+            _ => "",
         }
-        let time = record.time();
-        if time < EventTime(0) || time > self.max_event_time {
-            let message = format!("event time `{time}` is not between 1970 and `{}`", self.max_event_time);
-            return Err(BadRecord::new(Reason::EventTime, message));
+    }
+
+    fn integer(&self, field: &str) -> i64 {
+        let found = self.0.iter().find(|(name, _)| *name == field);
+        match found {
+            Some((_, Cell::Integer(number))) => *number,
+            _ => 0,
         }
-        self.layout.fit(self.decoder.decode(record.value())?)
     }
 }
 

@@ -171,6 +171,7 @@ impl<'a> Stages<'a> {
             export: Some(self.place.discounts_csv()),
             day: BusinessDay::parse(DATE, DEFAULT_ZONE)?,
             percent: Percent::DEFAULT,
+            max_event_time_ms: EventTime::DEFAULT_MAX.0,
             chunk_invoices: CHUNK_INVOICES,
         };
         // A minute's invoices take it a moment: not worth stopping.

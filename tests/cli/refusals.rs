@@ -28,7 +28,7 @@ fn a_wrong_command_line_is_a_usage_error() {
         ("sink sqlite --out d", "--topic"),
         ("batch discount --date 2010-13-01 --from f", "`2010-13-01` is no date"),
         ("batch discount --date 2010-12-01 --zone Mars --from f", "`Mars` is no time zone"),
-        ("batch discount --date 2010-12-01 --percent 101 --from f", "`101` is no percentage"),
+        ("batch discount --date 2010-12-01 --percent half --from f", "`half` is no percentage"),
         ("topics tail t --from begin", "`begin` is no place to begin"),
         ("topics tail t --follow --until-end", "cannot be used with"),
         ("schemas", "a subcommand is missing"),
@@ -60,6 +60,8 @@ fn what_can_be_read_and_makes_no_sense_has_a_code_of_its_own() {
         ("simulate invoices --late 150%", "at most 100 %"),
         ("simulate radars --keys 0", "`0`"),
         ("sink csv --topic invoices --out d --segment-records 0", "--segment-records"),
+        ("batch discount --date 2010-12-01 --percent 130 --from f", "--percent cannot be `130`"),
+        ("batch discount --date 2010-12-01 --percent -5 --from f", "--percent cannot be `-5`"),
     ] {
         place.fails(line, 7, words);
     }
@@ -122,6 +124,11 @@ fn a_place_that_cannot_be_used_is_named() {
     place.done("sink sqlite --topic invoices --out read.sqlite3 --until-end");
     place.fails("batch discount --date 2024-01-01 --from read.sqlite3 --out file/below", 6, "file/below");
     place.fails("batch discount --date 2024-01-01 --from read.sqlite3 --csv directory", 6, "directory");
+    place.fails(
+        "batch discount --date 2024-01-01 --from file/below",
+        6,
+        "cannot open the read store `file/below`",
+    );
 }
 
 #[test]

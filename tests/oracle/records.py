@@ -108,7 +108,8 @@ def sensible(record):
     return (
         (field is None or record["key"] == value[field])
         and re.fullmatch("[A-Z]{3}", value.get("currency", "GBP")) is not None
-        and value.get("speed_kmh", 0) >= 0
+        and value.get("invoice_id", "number") != ""
+        and 0 <= value.get("speed_kmh", 0) <= 400
         and (not in_force or value.get("speed_limit_kmh", 1) >= 1)
         and (not in_force or value.get("owner_id", "owner") != "")
     )

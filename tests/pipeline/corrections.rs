@@ -86,7 +86,11 @@ fn infractions_are_corrected_under_kills() {
         let readings = place.count("readings");
         let deadline = Instant::now() + Duration::from_secs(60);
         while processed(&place) < readings {
-            assert!(Instant::now() < deadline, "{} of {readings} readings within a minute", processed(&place));
+            assert!(
+                Instant::now() < deadline,
+                "{} of {readings} readings within a minute",
+                processed(&place)
+            );
             std::thread::yield_now();
         }
     }

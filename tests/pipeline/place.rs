@@ -90,6 +90,14 @@ impl Place {
         check(arguments, &self.command(arguments).output().unwrap());
     }
 
+    /// Runs the program to an end with this code, and returns what it wrote to standard error.
+    pub(crate) fn ends(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "`tidegate {}`: {errors}", arguments.join(" "));
+        errors
+    }
+
     pub(crate) fn start(&self, arguments: &[&str]) -> Process {
         let child = self.command(arguments).stderr(Stdio::null()).spawn().unwrap();
         Process { child, arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect() }

@@ -49,9 +49,13 @@ fn discount(place: &Place, date: &str, golden: &str) {
         ["batch", "discount", "--date", date, "--zone", "Europe/London", "--from", store, "--out", out];
     place.run(&arguments);
     discounts_equal(Path::new(out), golden);
-    // Again, and with another percentage: nothing is discounted twice.
+    // Again: nothing is discounted twice. With another percentage or zone: refused, and nothing is changed.
     place.run(&arguments);
-    place.run(&[&arguments[..], &["--percent", "50"]].concat());
+    for (percent, zone) in [("50", "Europe/London"), ("30", "UTC")] {
+        let other = ["batch", "discount", "--date", date, "--from", store, "--out", out];
+        let errors = place.ends(4, &[&other[..], &["--percent", percent, "--zone", zone]].concat());
+        assert!(errors.contains("run it with `--percent 30 --zone Europe/London`"), "{errors}");
+    }
     discounts_equal(Path::new(out), golden);
 }
 

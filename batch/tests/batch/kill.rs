@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
-use tidegate_batch::{BusinessDay, Discount, Invoice};
+use tidegate_batch::{BusinessDay, Discount, Event, Invoice};
 
 use crate::world::{World, invoice, run};
 
@@ -14,7 +14,11 @@ const DIRECTORY: &str = "TIDEGATE_BATCH_TEST_DIRECTORY";
 const CHUNK: usize = 7;
 
 fn day() -> Vec<Invoice> {
-    (0..100).map(|number| invoice(&format!("{:03}", number % 90), 995 + number, number, number)).collect()
+    let one = |offset| {
+        let number = offset % 90;
+        invoice(&format!("{number:03}"), 995 + number, number, offset)
+    };
+    (0..100).map(one).collect()
 }
 
 /// The killed process. Without a parent there is nothing to do.
@@ -27,12 +31,15 @@ fn child() {
         export: None,
         day: BusinessDay::parse("2010-12-01", "Europe/London").unwrap(),
         percent: "30".parse().unwrap(),
+        max_event_time_ms: 4_102_444_800_000,
         chunk_invoices: CHUNK.try_into().unwrap(),
     };
     let mut leave = std::io::stdin().lines();
-    job.run(&mut || 0, &mut |counts| {
-        println!("\nchunk {}", counts.chunks);
-        leave.next().unwrap().unwrap();
+    job.run(&mut || 0, &mut |event| {
+        if let Event::Chunk(counts) = event {
+            println!("\nchunk {}", counts.chunks);
+            leave.next().unwrap().unwrap();
+        }
     })
     .unwrap();
 }

@@ -8,6 +8,8 @@
 
 // Every module is one question; try not to add more.
 mod again; // is an invoice discounted once, whatever is run again?
+mod conflicts; // is another invoice with the same number never taken for a double?
+mod formats; // is a store of an older version migrated in place, whole or not at all?
 mod golden; // does it agree with the independent oracle?
 mod kill; // does a killed execution resume at its chunk bounds?
 mod model; // does it agree with a slow, obvious model on random stores?

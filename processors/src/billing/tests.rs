@@ -159,7 +159,7 @@ fn what_cannot_be_counted_is_dead_lettered() {
         ("rule", "amount `1` does not fit behind `9223372036854775807`, the total of `1` invoices"),
         ("rule", "currency `gbp` is no ISO 4217 code"),
         ("rule", "currency `GBPX` is no ISO 4217 code"),
-        ("rule", "key `C2` is not the customer's id, `C1`"),
+        ("rule", "key `C2` is not the customer_id, `C1`"),
         ("null-key", "the record has no key to aggregate by"),
     ];
     assert_eq!(reasons[..5], expected.map(|(reason, message)| (reason.to_owned(), message.to_owned())));

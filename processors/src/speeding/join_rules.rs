@@ -16,9 +16,13 @@ use tidegate_runtime::log::RecordRef;
 use tidegate_runtime::quote::quoted;
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{BadRecord, Key, Reason};
-use tidegate_schemas::{InfractionState, RadarEvent, RadarEventKind, RadarKind, VehicleEventKind};
+use tidegate_schemas::{
+    InfractionState, RadarEvent, RadarEventFields, RadarEventKind, RadarKind, ReadingFields,
+    VehicleEventFields, VehicleEventKind,
+};
 
 use super::schedule::{BracketPlace, Schedule};
+use crate::invalid::bad_record;
 
 /// A [`Reading`](tidegate_schemas::Reading) whose text stays in its record.
 #[derive(Deserialize)]
@@ -123,18 +127,6 @@ fn id(radar: &[u8], time: EventTime, plate: &[u8], sequence: i64) -> OutcomeId {
     OutcomeId::of(&[radar, &time.0.to_be_bytes(), plate, &sequence.to_be_bytes()])
 }
 
-impl SpeedingRules {
-    /// An event time within its bounds (law 14).
-    fn event_time(&self, field: &str, ms: i64) -> Result<EventTime, BadRecord> {
-        let time = EventTime(ms);
-        if (EventTime(0)..=self.max_event_time).contains(&time) {
-            return Ok(time);
-        }
-        let most = self.max_event_time;
-        Err(BadRecord::new(Reason::EventTime, format!("{field} `{ms}` is before 1970 or past {most}")))
-    }
-}
-
 /// What an event of the join is called in an infraction.
 fn state_and_reason(state: OutcomeState, reason: OutcomeReason) -> (InfractionState, &'static str) {
     let state = match state {
@@ -181,11 +173,11 @@ impl JoinRules for SpeedingRules {
 
     fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<Measured>, BadRecord> {
         let reading: Seen<'_> = self.decoder.decode(record.value())?;
-        let time = self.event_time("measured_at", reading.measured_at)?;
+        let Seen { measured_at, speed_kmh, .. } = reading;
+        let fields = ReadingFields { measured_at, speed_kmh: speed_kmh.into() };
+        fields.judge(self.max_event_time.0).map_err(bad_record)?;
+        let time = EventTime(measured_at);
         let table_key = same_key(record, "plate", reading.plate)?;
-        if reading.speed_kmh < 0 {
-            return Err(refused(format!("speed_kmh `{}` is below 0", reading.speed_kmh)));
-        }
         if self.schedule.at(time).is_none() {
             let (name, begins) = (&self.schedule.name, self.schedule.begins());
             return Err(refused(format!(
@@ -198,27 +190,33 @@ impl JoinRules for SpeedingRules {
 
     fn read_table(&mut self, record: &RecordRef<'_>) -> Result<Registration<Key>, BadRecord> {
         let event: Told<'_> = self.decoder.decode(record.value())?;
-        let valid_from = self.event_time("valid_from", event.valid_from)?;
+        let fields = VehicleEventFields {
+            in_force: event.kind != VehicleEventKind::Deregistered,
+            owner_id: event.owner_id.as_bytes(),
+            valid_from: event.valid_from,
+        };
+        fields.judge(self.max_event_time.0).map_err(bad_record)?;
+        let valid_from = EventTime(event.valid_from);
         let key = same_key(record, "plate", event.plate)?;
         let value = match event.kind {
             VehicleEventKind::Deregistered => None,
             VehicleEventKind::Registered | VehicleEventKind::Transferred => Some(Key::from(event.owner_id)),
         };
-        if value.as_ref().is_some_and(|owner| owner.is_empty()) {
-            return Err(refused("owner_id is empty"));
-        }
         Ok(Registration { key, valid_from, value })
     }
 
     fn read_broadcast(&mut self, record: &RecordRef<'_>) -> Result<Registration<Enforced>, BadRecord> {
         let event: RadarEvent = self.decoder.decode(record.value())?;
-        let valid_from = self.event_time("valid_from", event.valid_from)?;
+        let fields = RadarEventFields {
+            in_force: event.kind != RadarEventKind::Removed,
+            speed_limit_kmh: event.speed_limit_kmh.into(),
+            valid_from: event.valid_from,
+        };
+        fields.judge(self.max_event_time.0).map_err(bad_record)?;
+        let valid_from = EventTime(event.valid_from);
         let key = same_key(record, "radar_id", &event.radar_id)?;
         let value = match event.kind {
             RadarEventKind::Removed => None,
-            RadarEventKind::Installed | RadarEventKind::Changed if event.speed_limit_kmh < 1 => {
-                return Err(refused(format!("speed_limit_kmh `{}` is below 1", event.speed_limit_kmh)));
-            }
             RadarEventKind::Installed | RadarEventKind::Changed => {
                 Some(Enforced { kind: event.radar_kind, limit_kmh: event.speed_limit_kmh })
             }

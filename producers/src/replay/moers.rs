@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use tidegate_schemas::{RadarEvent, RadarEventKind, RadarKind, Reading};
+use tidegate_runtime::time::EventTime;
+use tidegate_schemas::validity::Why;
+use tidegate_schemas::{RadarEvent, RadarEventKind, RadarKind, Reading, ReadingFields};
 
 use super::lines::{Lines, ReplayBounds};
 use super::zone::Zone;
@@ -68,9 +70,6 @@ impl RadarFile {
 }
 
 const MAX_RADAR_ID_BYTES: usize = 200;
-
-/// No vehicle on a street is faster; a number beyond it is a damaged line.
-const MAX_SPEED_KMH: i32 = 400;
 
 /// What a replay of radar readings has handed out so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -214,9 +213,11 @@ impl Readings {
             return Err(Misfit::new("direction", direction, "expected `0` or `1`"));
         }
         let speed_kmh = number("speed", speed)?;
-        if speed_kmh > MAX_SPEED_KMH {
-            return Err(Misfit::new("speed", speed, "expected at most 400 km/h"));
-        }
+        let fields = ReadingFields { measured_at: moment.utc_ms, speed_kmh: speed_kmh.into() };
+        fields.judge(EventTime::DEFAULT_MAX.0).map_err(|invalid| match invalid.why {
+            Why::EventTime(_) => Misfit::new("time", time, "expected a time from 1970 to 2099"),
+            Why::Key(_) | Why::Rule(_) => Misfit::new("speed", speed, "expected at most 400 km/h"),
+        })?;
         // The fleet's registrations begin a year before the first reading; a row before that would never be judged.
         if self.fleet.start_ms < i64::MAX && moment.utc_ms < self.fleet.registered_ms() {
             return Err(Misfit::new("time", time, "expected no time a year before the first line's"));

@@ -10,7 +10,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use tidegate_schemas::{ANONYMOUS, Invoice, InvoiceLine};
+use tidegate_runtime::time::EventTime;
+use tidegate_schemas::validity::Why;
+use tidegate_schemas::{ANONYMOUS, Invoice, InvoiceFields, InvoiceLine};
 
 use super::lines::ReplayBounds;
 use super::rows::Rows;
@@ -291,13 +293,16 @@ fn read(rows: &mut Rows, file: &Path, zone: &Zone, bad: TakeBad<'_>) -> Result<O
 
 fn parse(rows: &Rows, zone: &Zone) -> Result<Row, Misfit> {
     let [number, stock, description, quantity, date, price, customer, _country] = rows.fields()?;
-    if number.is_empty() {
-        return Err(Misfit::new(HEADER[0], number, "expected an invoice's number"));
-    }
     let unread = || {
         Misfit::new(HEADER[4], date, "expected a time as `2010-12-01 08:26:00` that London's clocks showed")
     };
     let moment = zone.moment("%Y-%m-%d %H:%M:%S", date).ok_or_else(unread)?;
+    let (invoice_id, currency) = (number.as_bytes(), CURRENCY.as_bytes());
+    let fields = InvoiceFields { invoice_id, issued_at: moment.utc_ms, currency };
+    fields.judge(EventTime::DEFAULT_MAX.0).map_err(|invalid| match invalid.why {
+        Why::EventTime(_) => Misfit::new(HEADER[4], date, "expected a time from 1970 to 2099"),
+        Why::Key(_) | Why::Rule(_) => Misfit::new(HEADER[0], number, "expected an invoice's number"),
+    })?;
     let whole = || Misfit::new(HEADER[3], quantity, "expected a whole number");
     let plain = || {
         Misfit::new(HEADER[5], price, "expected a decimal number with at most six decimals and no exponent")

@@ -1,15 +1,15 @@
 //! How a row looks in a CSV file (RFC 4180: quoted where needed, lines ended by CR LF).
 //!
-//! Promise: what a spreadsheet would run as a formula is text to it. A text cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage
-//! return gets a `'` before it; so does one that begins with such a `'` already, so that taking one away gives the text
-//! back. Numbers never get one: negative amounts begin with `-`. Times are RFC 3339 in UTC to the millisecond, amounts whole
-//! numbers of the unit their column names, a list is one cell of JSON.
+//! Promise: what a spreadsheet would run as a formula is text to it, and the text can be had back (`csv_text` of
+//! `tidegate-schemas`). Times are RFC 3339 in UTC to the millisecond, amounts whole numbers of the unit their column names, a list is
+//! one cell of JSON.
 
 use std::fmt::Write;
 use std::io;
 
 use csv::{Terminator, WriterBuilder};
 use tidegate_runtime::time::EventTime;
+use tidegate_schemas::csv_text::escaped;
 
 use crate::intake::Reject;
 use crate::layout::{Column, Kind, Layout};
@@ -47,7 +47,7 @@ pub(super) fn write_row<W: io::Write>(
         scratch.clear();
         match (cell, &column.kind) {
             (Cell::Text(text), _) => {
-                to.write_field(safe(text, scratch))?;
+                to.write_field(escaped(text).as_ref())?;
                 continue;
             }
             (Cell::Integer(ms), Kind::Time) => push(scratch, EventTime(*ms)),
@@ -62,11 +62,7 @@ pub(super) fn write_row<W: io::Write>(
 }
 
 /// Writes a bad record.
-pub(super) fn write_reject<W: io::Write>(
-    to: &mut csv::Writer<W>,
-    reject: &Reject<'_>,
-    scratch: &mut String,
-) -> csv::Result<()> {
+pub(super) fn write_reject<W: io::Write>(to: &mut csv::Writer<W>, reject: &Reject<'_>) -> csv::Result<()> {
     let hex = |bytes: Option<&[u8]>| {
         let mut text = String::with_capacity(2 * bytes.map_or(0, <[u8]>::len));
         for byte in bytes.unwrap_or_default() {
@@ -77,22 +73,10 @@ pub(super) fn write_reject<W: io::Write>(
     to.write_field(reject.offset.to_string())?;
     to.write_field(reject.time.to_string())?;
     to.write_field(reject.bad.reason.code())?;
-    scratch.clear();
-    to.write_field(safe(&reject.bad.message, scratch))?;
+    to.write_field(escaped(&reject.bad.message).as_ref())?;
     to.write_field(hex(reject.key))?;
     to.write_field(hex(reject.value))?;
     to.write_record(None::<&[u8]>)
-}
-
-/// `text` as no spreadsheet runs it.
-fn safe<'t>(text: &'t str, scratch: &'t mut String) -> &'t str {
-    let unquoted = text.trim_start_matches('\'');
-    if !unquoted.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        return text;
-    }
-    scratch.push('\'');
-    scratch.push_str(text);
-    scratch
 }
 
 /// `[{"quantity":6,…},…]`: the fields of the schema, in its order.
@@ -135,24 +119,6 @@ mod tests {
 
     fn field(name: &str, cell: Cell) -> (&'static str, Cell) {
         (known_field(name).unwrap(), cell)
-    }
-
-    #[test]
-    fn text_that_a_spreadsheet_would_run_is_escaped_and_given_back() {
-        for (text, escaped) in [
-            ("=1+1", "'=1+1"),
-            ("+31", "'+31"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("\tx", "'\tx"),
-            ("\rx", "'\rx"),
-            ("'=1", "''=1"),
-            ("'quoted'", "'quoted'"),
-            ("a=1", "a=1"),
-            ("", ""),
-        ] {
-            assert_eq!(safe(text, &mut String::new()), escaped, "{text:?}");
-        }
     }
 
     #[test]

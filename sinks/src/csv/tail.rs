@@ -91,7 +91,7 @@ impl Tail {
             Some(file) => file,
             none => none.insert(open(self.partition, self.segment, Part::Rejects, shared)?),
         };
-        let written = shape::write_reject(&mut file.writer, reject, &mut shared.scratch);
+        let written = shape::write_reject(&mut file.writer, reject);
         written.map_err(|cause| unwritten(&file.path, cause))
     }
 

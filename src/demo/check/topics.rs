@@ -6,17 +6,16 @@ use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use tidegate_runtime::avro::{Decoder, SchemaCache};
 use tidegate_runtime::log::{Event, Log, RecordRef, TopicPartition};
+use tidegate_runtime::time::EventTime;
+use tidegate_schemas::validity::Fields;
 
 /// Fetched and not yet taken.
 const BUFFER_BYTES: usize = 4 << 20;
 
-/// Times past these are no event times (law 14): 1970, and 2100-01-01T00:00:00Z.
-const EVENT_TIMES_MS: std::ops::RangeInclusive<i64> = 0..=4_102_444_800_000;
-
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen<T> {
-    /// None where the record has no key, no event time, or does not decode.
+    /// None where the record has no key, or its value does not decode or is not valid.
     pub(super) twin: Option<T>,
     pub(super) key: Vec<u8>,
 }
@@ -25,14 +24,13 @@ pub(super) struct Seen<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) records: u64,
-    /// Of these, without key or event time, or undecodable: no table has a row for them.
+    /// Of these, without a key, undecodable, or with a value that is not valid: no table has a row for them.
     pub(super) unsound: u64,
 }
 
 /// Counts a topic's records.
 pub(super) fn tally(log: &dyn Log, topic: &str) -> Result<Tally> {
-    let partitions =
-        read(log, topic, |decoder, record| is_placed(record) && decoder.decode_json(record.value()).is_ok())?;
+    let partitions = read(log, topic, |decoder, record| is_sound(decoder, record, topic))?;
     let count =
         |wanted: &dyn Fn(&bool) -> bool| partitions.iter().flatten().filter(|sound| wanted(sound)).count();
     Ok(Tally { records: u64::try_from(count(&|_| true))?, unsound: u64::try_from(count(&|sound| !sound))? })
@@ -51,14 +49,29 @@ pub(super) fn count_from(log: &dyn Log, topic: &str, origin: &str) -> Result<u64
 /// Every record of every partition, in order.
 pub(super) fn read_all<T: DeserializeOwned>(log: &dyn Log, topic: &str) -> Result<Vec<Vec<Seen<T>>>> {
     read(log, topic, |decoder, record| {
-        let twin = decoder.decode(record.value()).ok().filter(|_| is_placed(record));
+        let sound = is_sound(decoder, record, topic);
+        let twin = decoder.decode(record.value()).ok().filter(|_| sound);
         Seen { twin, key: record.key().unwrap_or_default().to_vec() }
     })
 }
 
-/// True if it has a key and a time that can be one.
-fn is_placed(record: &RecordRef<'_>) -> bool {
-    record.key().is_some() && EVENT_TIMES_MS.contains(&record.time().0)
+/// True if it has a key, and a value that is valid by the judgement of its type.
+fn is_sound(decoder: &mut Decoder, record: &RecordRef<'_>, topic: &str) -> bool {
+    let (Some(key), Ok(value)) = (record.key(), decoder.decode_json(record.value())) else { return false };
+    let topic = tidegate_schemas::topic(topic);
+    topic.is_some_and(|topic| topic.judge(key, &Json(value), EventTime::DEFAULT_MAX.0).is_ok())
+}
+
+struct Json(serde_json::Value);
+
+impl Fields for Json {
+    fn text(&self, field: &str) -> &str {
+        self.0[field].as_str().unwrap_or_default()
+    }
+
+    fn integer(&self, field: &str) -> i64 {
+        self.0[field].as_i64().unwrap_or_default()
+    }
 }
 
 fn read<R>(
