@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use tidegate_runtime::time::EventTime;
+use tidegate_schemas::MAX_SPEED_KMH;
 use tidegate_schemas::validity::Why;
 use tidegate_schemas::{RadarEvent, RadarEventKind, RadarKind, Reading, ReadingFields};
 
