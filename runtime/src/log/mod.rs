@@ -138,6 +138,9 @@ pub struct TopicSpec {
 pub struct TopicInfo {
     /// Its name.
     pub name: String,
+    /// Tells this topic from every other in its log, also from one that was deleted earlier and had the same name. On Kafka it is the
+    /// topic id, as Kafka's own tools print it; `None` where the broker is too old to have topic ids.
+    pub id: Option<String>,
     /// How many partitions.
     pub partitions: u32,
     /// What happens to old records.

@@ -27,13 +27,18 @@ impl TopicSpec {
 
     /// Refuses a topic that exists in another shape, naming both.
     pub(super) fn check_same(&self, found: &TopicInfo) -> Result<()> {
-        if (self.partitions, self.cleanup) == (found.partitions, found.cleanup) {
+        self.check_shape(found.partitions, found.cleanup)
+    }
+
+    /// Refuses another shape of the same topic, naming both.
+    pub(super) fn check_shape(&self, partitions: u32, cleanup: Cleanup) -> Result<()> {
+        if (self.partitions, self.cleanup) == (partitions, cleanup) {
             return Ok(());
         }
         Err(Error::Refused {
             what: format!(
                 "topic `{}` has {} partitions and cleanup `{}`, not {} and `{}`",
-                self.name, found.partitions, found.cleanup, self.partitions, self.cleanup
+                self.name, partitions, cleanup, self.partitions, self.cleanup
             ),
             remedy: "ask for what is there, or use another topic".to_owned(),
         })

@@ -141,7 +141,8 @@ impl Log for Scripted {
     fn topics(&self) -> Result<Vec<TopicInfo>> {
         fault(&self.topic_faults)?;
         let partitions = self.partitions.lock().unwrap().len() as u32;
-        Ok(vec![TopicInfo { name: "invoices".into(), partitions, cleanup: Cleanup::Delete }])
+        let (name, id) = ("invoices".into(), Some("scripted-topic".into()));
+        Ok(vec![TopicInfo { name, id, partitions, cleanup: Cleanup::Delete }])
     }
 
     fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks> {

@@ -32,17 +32,21 @@ pub(super) fn create(connection: &Connection, specs: &[TopicSpec]) -> Outcome<()
     Ok(())
 }
 
+/// A topic's row and its id: the log's own, and the id of the topic's first partition, which is never used again. So a log of any
+/// version has topic ids, and needs no column for them.
+const INFO: &str = "
+    SELECT topics.name, topics.partitions, topics.cleanup, identity.id || '-' || partitions.id
+    FROM identity, topics JOIN partitions ON partitions.topic = topics.name AND partitions.number = 0";
+
 /// A topic, if it exists.
 pub(super) fn find(connection: &Connection, name: &str) -> Outcome<Option<TopicInfo>> {
-    let mut statement =
-        connection.prepare_cached("SELECT name, partitions, cleanup FROM topics WHERE name = ?1")?;
+    let mut statement = connection.prepare_cached(&format!("{INFO} WHERE topics.name = ?1"))?;
     Ok(statement.query_row([name], info).optional()?)
 }
 
 /// Every topic, by name.
 pub(super) fn list(connection: &Connection) -> Outcome<Vec<TopicInfo>> {
-    let mut statement =
-        connection.prepare_cached("SELECT name, partitions, cleanup FROM topics ORDER BY name")?;
+    let mut statement = connection.prepare_cached(&format!("{INFO} ORDER BY topics.name"))?;
     Ok(statement.query_map([], info)?.collect::<Result<_, _>>()?)
 }
 
@@ -51,7 +55,7 @@ fn info(row: &rusqlite::Row<'_>) -> rusqlite::Result<TopicInfo> {
         "compact" => Cleanup::Compact,
         _ => Cleanup::Delete,
     };
-    Ok(TopicInfo { name: row.get(0)?, partitions: row.get(1)?, cleanup })
+    Ok(TopicInfo { name: row.get(0)?, id: row.get(3)?, partitions: row.get(1)?, cleanup })
 }
 
 /// Removes a topic with its records and the offsets in it.

@@ -54,6 +54,7 @@ macro_rules! contract {
             a_position_past_the_end_is_refused_with_both_ends,
             a_time_is_found_at_the_first_record_that_has_reached_it,
             a_deleted_topic_takes_its_records_and_offsets_along,
+            a_topic_keeps_its_id_and_one_made_again_has_another,
         );
         contract!(@module $empty, groups:
             one_two_four_and_one_member_share_the_partitions,

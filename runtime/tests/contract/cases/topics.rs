@@ -1,7 +1,7 @@
 //! Topics: made whole or not at all, found again, trimmed, searched by time, removed.
 
 use tidegate_runtime::Error;
-use tidegate_runtime::log::{Cleanup, Offset, TopicInfo, TopicSpec, Watermarks};
+use tidegate_runtime::log::{Cleanup, Log, Offset, TopicSpec, Watermarks};
 use tidegate_runtime::time::EventTime;
 
 use super::home::*;
@@ -12,11 +12,13 @@ pub(crate) fn what_is_made_is_found(home: &dyn Home) {
     let compact = TopicSpec { cleanup: Cleanup::Compact, ..spec("b", 3) };
     log.create_topics(&[compact.clone(), spec("a", 1)]).unwrap();
     log.create_topics(&[spec("a", 1), compact, spec("c-._9", 2)]).unwrap();
-    let info = |name: &str, partitions, cleanup| TopicInfo { name: name.to_owned(), partitions, cleanup };
-    let expected =
-        [info("a", 1, Cleanup::Delete), info("b", 3, Cleanup::Compact), info("c-._9", 2, Cleanup::Delete)];
-    assert_eq!(home.open().topics().unwrap(), expected);
-    assert_eq!(log.topic("b").unwrap(), Some(expected[1].clone()));
+    let found = home.open().topics().unwrap();
+    let shapes: Vec<_> = found.iter().map(|info| (&*info.name, info.partitions, info.cleanup)).collect();
+    assert_eq!(
+        shapes,
+        [("a", 1, Cleanup::Delete), ("b", 3, Cleanup::Compact), ("c-._9", 2, Cleanup::Delete)]
+    );
+    assert_eq!(log.topic("b").unwrap(), Some(found[1].clone()));
     assert_eq!(log.topic("d").unwrap(), None);
 }
 
@@ -166,4 +168,24 @@ pub(crate) fn a_deleted_topic_takes_its_records_and_offsets_along(home: &dyn Hom
     topic(&*log, "t", 1);
     assert!(times(&*log, "t", 0).is_empty());
     assert_eq!(times(&*log, "u", 0).len(), 10);
+}
+
+pub(crate) fn a_topic_keeps_its_id_and_one_made_again_has_another(home: &dyn Home) {
+    let log = home.open();
+    log.create_topics(&[spec("t", 2), spec("u", 1)]).unwrap();
+    let id = |log: &dyn Log, name: &str| log.topic(name).unwrap().unwrap().id.expect("a topic has an id");
+    let (first, other) = (id(&*log, "t"), id(&*log, "u"));
+    assert_ne!(first, other);
+    write(&*log, "t", 0, 0..3);
+    log.create_topics(&[spec("t", 2)]).unwrap();
+    let again = home.open();
+    assert_eq!(id(&*again, "t"), first, "the same topic, whoever asks");
+    let listed: Vec<_> = again.topics().unwrap().into_iter().map(|info| info.id).collect();
+    assert_eq!(listed, [Some(first.clone()), Some(other.clone())]);
+    log.delete_topic("t").unwrap();
+    topic(&*log, "t", 2);
+    let second = id(&*log, "t");
+    assert!(second != first && second != other, "{second}");
+    assert_eq!(id(&*home.open(), "t"), second);
+    assert_eq!(id(&*log, "u"), other);
 }

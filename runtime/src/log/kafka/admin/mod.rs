@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use self::configs::Answers;
 pub use self::configs::Settings;
-use self::topics::Made;
+use self::topics::{Made, Seen};
 use super::connection::Connection;
 use super::fault::{Code, Failure};
 use super::native::Client;
@@ -130,8 +130,7 @@ impl Admin {
         let mut wanted: BTreeMap<&str, &TopicSpec> = BTreeMap::new();
         for spec in specs {
             if let Some(earlier) = wanted.insert(&spec.name, spec) {
-                let TopicSpec { name, partitions, cleanup } = earlier.clone();
-                spec.check_same(&TopicInfo { name, partitions, cleanup })?;
+                spec.check_shape(earlier.partitions, earlier.cleanup)?;
             }
         }
         let names: Vec<&str> = wanted.keys().copied().collect();
@@ -152,13 +151,7 @@ impl Admin {
         let mut infos = Vec::new();
         for (name, seen) in &seen {
             match cleanup.get(name) {
-                Some(Ok(cleanup)) => {
-                    infos.push(TopicInfo {
-                        name: name.clone(),
-                        partitions: seen.partitions,
-                        cleanup: *cleanup,
-                    });
-                }
+                Some(Ok(cleanup)) => infos.push(seen.info(name, *cleanup)),
                 Some(Err(failure)) if !failure.is_unknown_topic() => {
                     return Err(failure.clone().named(&format!("read the settings of topic `{name}`")));
                 }
@@ -183,15 +176,16 @@ impl Admin {
 
     pub(super) fn topics(&self) -> Result<Vec<TopicInfo>> {
         let listed = topics::list(&*self.client()?)?;
-        let names: Vec<&str> = listed.keys().map(String::as_str).collect();
-        let mut cleanup = configs::cleanup(&*self.client()?, &names)?;
-        let info = |(name, partitions): (String, u32)| match cleanup.remove(&name) {
+        let names: Vec<&str> = listed.iter().map(String::as_str).collect();
+        let seen = topics::describe(&*self.client()?, &names, "list the topics")?;
+        let cleanup = configs::cleanup(&*self.client()?, &names)?;
+        let info = |(name, seen): (&String, &Seen)| match cleanup.get(name) {
             Some(Err(failure)) if failure.is_unknown_topic() => None,
             // Another application's topic, whose settings are kept from us, must not keep ours from being listed.
-            Some(Err(_)) | None => Some(TopicInfo { name, partitions, cleanup: Cleanup::Delete }),
-            Some(Ok(cleanup)) => Some(TopicInfo { name, partitions, cleanup }),
+            Some(Err(_)) | None => Some(seen.info(name, Cleanup::Delete)),
+            Some(Ok(cleanup)) => Some(seen.info(name, *cleanup)),
         };
-        Ok(listed.into_iter().filter_map(info).collect())
+        Ok(seen.iter().filter_map(info).collect())
     }
 
     pub(super) fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {

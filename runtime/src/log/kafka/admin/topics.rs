@@ -14,14 +14,23 @@ use super::super::fault::{Code, Failure};
 use super::super::native::{Client, c_name, is_fine, text_of};
 use super::request::{Answer, REQUEST_MS, Request, each};
 use crate::error::{Error, Result};
-use crate::log::TopicSpec;
+use crate::log::{Cleanup, TopicInfo, TopicSpec};
 
 /// A topic in a broker's metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
+    /// Its topic id, if the broker has any.
+    pub(super) id: Option<String>,
     pub(super) partitions: u32,
     /// Every partition has a leader: it can be written and read.
     pub(super) is_led: bool,
+}
+
+impl Seen {
+    /// What the log's interface says of it.
+    pub(super) fn info(&self, name: &str, cleanup: Cleanup) -> TopicInfo {
+        TopicInfo { name: name.to_owned(), id: self.id.clone(), partitions: self.partitions, cleanup }
+    }
 }
 
 /// These topics, those that exist.
@@ -74,12 +83,29 @@ unsafe fn seen(topic: *const sys::rd_kafka_TopicDescription_t) -> Seen {
     unsafe {
         let partitions = each(sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count), count);
         let led = |partition: &*const _| !sys::rd_kafka_TopicPartitionInfo_leader(*partition).is_null();
-        Seen { partitions: u32::try_from(count).unwrap_or(u32::MAX), is_led: partitions.iter().all(led) }
+        Seen {
+            id: topic_id(topic),
+            partitions: u32::try_from(count).unwrap_or(u32::MAX),
+            is_led: partitions.iter().all(led),
+        }
     }
 }
 
-/// Every topic with its number of partitions, but for Kafka's own.
-pub(super) fn list(client: &Client) -> Result<BTreeMap<String, u32>> {
+/// The topic id as Kafka's own tools print it. A broker without topic ids answers with one of zeros.
+///
+/// # Safety
+/// `topic` belongs to an answer that lives.
+unsafe fn topic_id(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<String> {
+    // SAFETY: as the caller says; the text stands in the id, which nobody else writes to.
+    let text =
+        unsafe { text_of(sys::rd_kafka_Uuid_base64str(sys::rd_kafka_TopicDescription_topic_id(topic))) };
+    let is_one = text.bytes().any(|byte| byte != b'A');
+    // Kafka's tools print the URL-safe alphabet, librdkafka the other one.
+    is_one.then(|| text.replace('+', "-").replace('/', "_"))
+}
+
+/// The names of all topics, but for Kafka's own.
+pub(super) fn list(client: &Client) -> Result<Vec<String>> {
     let mut metadata = std::ptr::null();
     // SAFETY: the client lives; on success the metadata is ours until it is destroyed below.
     let code = unsafe {
@@ -89,16 +115,15 @@ pub(super) fn list(client: &Client) -> Result<BTreeMap<String, u32>> {
         return Err(client.failure(code, None).named("list the topics"));
     }
     client.succeeded();
-    let mut topics = BTreeMap::new();
+    let mut topics = Vec::new();
     // SAFETY: `topic_cnt` topics stand at `topics`; everything read is copied before the metadata is destroyed.
     unsafe {
         let count = usize::try_from((*metadata).topic_cnt).unwrap_or(0);
         for index in 0..count {
             let topic = (*metadata).topics.add(index);
-            let (name, partitions) =
-                (text_of((*topic).topic), u32::try_from((*topic).partition_cnt).unwrap_or(0));
-            if partitions > 0 && !name.starts_with("__") {
-                topics.insert(name, partitions);
+            let name = text_of((*topic).topic);
+            if (*topic).partition_cnt > 0 && !name.starts_with("__") {
+                topics.push(name);
             }
         }
         sys::rd_kafka_metadata_destroy(metadata);
