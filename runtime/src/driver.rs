@@ -14,14 +14,15 @@ use serde::Serialize;
 use crate::avro::{Encoder, SchemaCache};
 use crate::changelog::History;
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::log::{
-    Chunk, Offset, Outgoing, Records, SchemaId, SchemaRegistry, TopicPartition, partition_for,
-    subject_of_value,
+    Chunk, Cleanup, Offset, Outgoing, Records, SchemaId, SchemaRegistry, TopicInfo, TopicPartition,
+    partition_for, subject_of_value,
 };
 use crate::processor::Routes;
 use crate::task::{ErrorBudget, Input, Phase, Task, TaskParts};
 use crate::time::EventTime;
-use crate::topology::{SourceKind, TaskEnvironment, Topology};
+use crate::topology::{Source, SourceKind, TaskEnvironment, Topology};
 
 /// A record a topology wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,7 +235,7 @@ impl TestDriver {
         self.outgoing.clear();
         self.tasks.clear();
         for number in 0..self.partitions {
-            let mut task = self.new_task(number);
+            let mut task = self.new_task(number)?;
             let changelog = &self.changelogs[number as usize];
             let end = Offset(changelog.low + changelog.blocks.len() as i64);
             task.restore((changelog.low..).map(Offset).zip(changelog.blocks.iter().map(Vec::as_slice)))?;
@@ -247,7 +248,19 @@ impl TestDriver {
         self.process()
     }
 
-    fn new_task(&self, number: u32) -> Task {
+    /// The topics a log would have.
+    fn topics(&self) -> Vec<TopicInfo> {
+        let sources = self.topology.sources().iter();
+        let topic = |source: &Source| TopicInfo {
+            name: source.topic.clone(),
+            id: None,
+            partitions: if source.kind == SourceKind::Broadcast { 1 } else { self.partitions },
+            cleanup: Cleanup::Delete,
+        };
+        sources.map(topic).collect()
+    }
+
+    fn new_task(&self, number: u32) -> Result<Task> {
         let app = self.topology.app();
         let sources = self.topology.sources().iter().enumerate();
         let inputs = sources.map(|(source, declared)| {
@@ -266,13 +279,14 @@ impl TestDriver {
                 duplicates: Topology::duplicates_of(app).into(),
             },
             inputs: inputs.collect(),
-            processor: self.topology.build(&environment),
+            processor: self.topology.build(&environment)?,
             parameters: self.topology.parameters_line(),
+            identity: Identity::of(&self.topology, &self.topics()),
             error_budget: self.error_budget,
             // One driver, one history.
             history: History(0),
         };
-        Task::new(parts, Topology::changelog_of(app).into())
+        Ok(Task::new(parts, Topology::changelog_of(app).into()))
     }
 
     /// Takes what has been written to a topic and committed since the last call.

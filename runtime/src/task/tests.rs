@@ -6,6 +6,7 @@ use super::input::{Input, choose};
 use super::{Task, TaskParts};
 use crate::changelog::History;
 use crate::error::BadRecord;
+use crate::identity::Identity;
 use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
 use crate::processor::{Context, Processor, Routes};
 use crate::store::Store;
@@ -185,6 +186,7 @@ fn task_of(inputs: Vec<Input>) -> Task {
         inputs,
         processor: Box::new(Copy),
         parameters: String::new(),
+        identity: Identity::default(),
         error_budget: None,
         history: History(1),
     };

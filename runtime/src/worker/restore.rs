@@ -17,6 +17,7 @@ use crate::changelog::{BlockId, block_id};
 use crate::draw;
 use crate::error::{Error, Result};
 use crate::fault_point;
+use crate::kept::refuse_emptied;
 use crate::log::{Chunk, Offset, TopicPartition, Watermarks};
 use crate::processor::Routes;
 use crate::task::{Input, Phase, Task, TaskParts};
@@ -137,8 +138,9 @@ impl Worker<'_> {
                 duplicates: Topology::duplicates_of(app).into(),
             },
             inputs,
-            processor: self.topology.build(&self.environment()),
+            processor: self.topology.build(&self.environment())?,
             parameters: self.plan.parameters.clone(),
+            identity: self.plan.identity.clone(),
             error_budget: self.options.error_budget,
             history: draw::history()?,
         };
@@ -265,11 +267,14 @@ impl Worker<'_> {
         // The offsets first, then the end of the changelog: if these are somebody else's by now, because the group has given the task
         // away and we have not heard of it yet, then what was committed with them stands before that end, and it is no contradiction.
         let committed = self.log.committed(&self.plan.app)?;
-        let (end, high) = (hosted.restored_to, self.log.watermarks(changelog)?.high);
-        if end < high {
-            hosted.restore_end = high;
+        let (end, marks) = (hosted.restored_to, self.log.watermarks(changelog)?);
+        if end < marks.high {
+            hosted.restore_end = marks.high;
             self.side.seek(changelog.clone(), end);
             return Ok(());
+        }
+        if !hosted.task.has_state() {
+            refuse_emptied(&self.plan.app, changelog, marks.low)?;
         }
         self.side.release(vec![changelog.clone()]);
         self.begin_processing(number, end, &committed)

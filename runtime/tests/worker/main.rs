@@ -3,6 +3,7 @@
 //! - `counting`: the topology all of these run, and what its output must be.
 //! - `copies`: of the changelog on this machine.
 //! - `faulty`: a log that fails on demand.
+//! - `identity`: state is only taken up by the application it belongs to, from the topics it has read.
 //! - `ingesting`: writing a sequence once, and stopping it.
 //! - `lives`: ends, restarts, several workers, takeovers.
 //! - `progress`: commits that show nothing can wait.
@@ -19,6 +20,7 @@ mod copies;
 mod counting;
 mod faults;
 mod faulty;
+mod identity;
 mod ingesting;
 mod lives;
 mod progress;
