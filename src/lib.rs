@@ -28,6 +28,7 @@ mod simulate;
 mod sink;
 mod table;
 mod topics;
+mod used_topics;
 mod workers;
 
 use std::process::ExitCode;

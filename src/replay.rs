@@ -8,17 +8,18 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use sha2::{Digest, Sha256};
 use tidegate_producers::{
-    MoersSummary, Produced, ReplayError, RetailSummary, replay_invoices, replay_radars,
+    MoersReplay, MoersSummary, Produced, ReplayError, RetailReplay, RetailSummary, replay_invoices,
+    replay_radars,
 };
 use tidegate_runtime::topology::Topology;
 
 use crate::cli::Context;
 use crate::exit::Exit;
-use crate::home::PartitionArgs;
 use crate::metrics::MetricsArgs;
 use crate::name;
 use crate::produce::{self, Plan};
 use crate::signals::Stop;
+use crate::used_topics::{self, PartitionArgs};
 
 /// What to replay.
 #[derive(Debug, Subcommand)]
@@ -75,17 +76,20 @@ pub(crate) fn run(replay: Replay, context: &Context) -> Result<Exit> {
         Replay::Radars(Radars { common, seed, keys, app }) => {
             let mut records = replay_radars(&common.from, seed, keys)?;
             let parameters = format!("{} seed={seed} vehicles={keys}", fingerprint(&common.from)?);
-            write(app, &common, parameters, &mut records, context, |records| radar_lines(records.summary()))
+            let lines = |records: &MoersReplay| radar_lines(records.summary());
+            write("replay radars", app, &common, parameters, &mut records, context, lines)
         }
         Replay::Invoices(Invoices { common, app }) => {
             let mut records = replay_invoices(&common.from)?;
             let parameters = fingerprint(&common.from)?;
-            write(app, &common, parameters, &mut records, context, |records| invoice_lines(records.summary()))
+            let lines = |records: &RetailReplay| invoice_lines(records.summary());
+            write("replay invoices", app, &common, parameters, &mut records, context, lines)
         }
     }
 }
 
 fn write<R: Iterator<Item = Result<Produced, ReplayError>>>(
+    command: &str,
     app: String,
     common: &Common,
     parameters: String,
@@ -96,7 +100,8 @@ fn write<R: Iterator<Item = Result<Produced, ReplayError>>>(
     let metrics = common.metrics.bind()?;
     let stop = Stop::on_signals()?;
     let (watch, written) = produce::show(metrics, &app, &stop, context.console)?;
-    let log = context.home.open_or_create(common.partitions)?;
+    let log = context.home.open_or_create()?;
+    used_topics::create(&*log, &used_topics::written_by(command), common.partitions)?;
     watch.opened(&log, &Topology::changelog_of(&app));
     context.console.say(format_args!("{app}: writing `{}` into {}", common.from.display(), log.address()));
     let plan = Plan {

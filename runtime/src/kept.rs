@@ -116,7 +116,6 @@ impl Tails {
     }
 
     /// With `waits`, open transactions before the end are waited for.
-
     async fn last_between(
         &mut self,
         log: &dyn Log,

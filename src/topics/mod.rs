@@ -4,6 +4,7 @@ mod describe;
 mod list;
 mod merge;
 mod record;
+mod shape;
 mod start;
 mod tail;
 
