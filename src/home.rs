@@ -1,19 +1,17 @@
 //! Which log: the flags that name it, and opening it.
 //!
 //! Guarantees: only commands that bring records in (`demo`, `simulate`, `replay`) create an embedded log, and they say so; every other
-//! command refuses a directory without one, so a mistyped `--data` is noticed. Commands that write create the topics of the table;
-//! commands that only look create nothing, not even a directory. A topic that exists keeps its partitions; another count that was
-//! asked for is refused.
+//! command refuses a directory without one, so a mistyped `--data` is noticed. Commands that only look create nothing, not even a
+//! directory. Topics are created by the commands that use them, see `used_topics`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use tidegate_runtime::log::Log;
 use tidegate_runtime::log::embedded::EmbeddedLog;
 use tidegate_runtime::log::kafka::{Connection, KafkaLog};
-use tidegate_runtime::log::{Cleanup, Log, TopicSpec};
-use tidegate_schemas::TOPICS;
 
 use crate::config::flags::GLOBAL_OPTIONS;
 use crate::config::{CONFIG, Given};
@@ -46,14 +44,6 @@ pub(crate) struct HomeArgs {
     kafka: KafkaArgs,
 }
 
-/// For commands that may be the first on a log.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct PartitionArgs {
-    /// Partitions of the topics that are made now; 4 by default, and 1 for `radars` and `owners` always.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    partitions: Option<u32>,
-}
-
 impl HomeArgs {
     /// The log that is meant; nothing is opened yet.
     pub(crate) fn choose(&self, given: &Given, need: Need, console: Console) -> Result<Home> {
@@ -78,22 +68,14 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Opens the log, with every topic of the table. An embedded one that is not there is created, which the user is told.
-    pub(crate) fn open_or_create(&self, partitions: PartitionArgs, console: Console) -> Result<Arc<dyn Log>> {
+    /// Opens the log. An embedded one that is not there is created, which the user is told.
+    pub(crate) fn open_or_create(&self, console: Console) -> Result<Arc<dyn Log>> {
         if matches!(self.place, Where::Kafka(_)) || self.has_log()? {
-            return self.open_with_topics(partitions);
+            return self.open_existing();
         }
         let log = EmbeddedLog::open(&self.data)?;
         console.say(format_args!("created a new log in `{}`", self.data.display()));
-        create_topics(&log, partitions.partitions)?;
         Ok(Arc::new(log))
-    }
-
-    /// Opens the log, which must be there, with every topic of the table.
-    pub(crate) fn open_with_topics(&self, partitions: PartitionArgs) -> Result<Arc<dyn Log>> {
-        let log = self.open_existing()?;
-        create_topics(&*log, partitions.partitions)?;
-        Ok(log)
     }
 
     /// The log as it is; nothing is made.
@@ -154,20 +136,4 @@ impl Home {
         let found = self.data.join(LOG_FILE).try_exists();
         found.with_context(|| format!("could not look into `{}`", self.data.display()))
     }
-}
-
-fn create_topics(log: &dyn Log, partitions: Option<u32>) -> Result<()> {
-    let existing = log.topics()?;
-    let mut specs = Vec::new();
-    for topic in TOPICS {
-        // A topic with one partition in the table is read whole by every task.
-        let asked = partitions.filter(|_| topic.partitions > 1);
-        let found = existing.iter().find(|found| found.name == topic.name);
-        let partitions = asked.or(found.map(|found| found.partitions)).unwrap_or(topic.partitions);
-        let cleanup = match topic.cleanup {
-            tidegate_schemas::Cleanup::Delete => Cleanup::Delete,
-        };
-        specs.push(TopicSpec { name: topic.name.to_owned(), partitions, cleanup });
-    }
-    Ok(log.create_topics(&specs)?)
 }

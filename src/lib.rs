@@ -29,6 +29,7 @@ mod sink;
 mod size;
 mod table;
 mod topics;
+mod used_topics;
 mod workers;
 
 use std::process::ExitCode;

@@ -13,10 +13,10 @@ use tidegate_runtime::topology::Topology;
 
 use crate::cli::Context;
 use crate::exit::Exit;
-use crate::home::PartitionArgs;
 use crate::metrics::MetricsArgs;
 use crate::produce::{self, Plan};
 use crate::signals::Stop;
+use crate::used_topics::{self, PartitionArgs};
 use crate::{moment, name};
 
 /// What to simulate.
@@ -136,7 +136,7 @@ pub(crate) fn run(simulate: Simulate, context: &Context) -> Result<Exit> {
                 shares: common.shares(),
             };
             let parameters = format!("{} vehicles={keys} radars={radars}", common.parameters());
-            write(app, &common, parameters, simulate_radars(&options)?, context)
+            write("simulate radars", app, &common, parameters, simulate_radars(&options)?, context)
         }
         Simulate::Invoices(Invoices { common, keys, currencies, app }) => {
             let options = InvoiceOptions {
@@ -150,12 +150,13 @@ pub(crate) fn run(simulate: Simulate, context: &Context) -> Result<Exit> {
             };
             let currencies = options.currencies.join(",");
             let parameters = format!("{} customers={keys} currencies={currencies}", common.parameters());
-            write(app, &common, parameters, simulate_invoices(&options)?, context)
+            write("simulate invoices", app, &common, parameters, simulate_invoices(&options)?, context)
         }
     }
 }
 
 fn write(
+    command: &str,
     app: String,
     common: &Common,
     parameters: String,
@@ -165,7 +166,8 @@ fn write(
     let metrics = common.metrics.bind()?;
     let stop = Stop::on_signals()?;
     let (watch, written) = produce::show(metrics, &app, &stop, context.console)?;
-    let log = context.home.open_or_create(common.partitions, context.console)?;
+    let log = context.home.open_or_create(context.console)?;
+    used_topics::create(&*log, &used_topics::written_by(command), common.partitions)?;
     watch.opened(&log, &Topology::changelog_of(&app));
     context.console.say(format_args!("{app}: writing into {}", log.address()));
     let plan = Plan {

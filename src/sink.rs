@@ -12,9 +12,9 @@ use tidegate_sinks::{Settings, Summary, csv, sqlite};
 use crate::cli::Context;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::home::PartitionArgs;
 use crate::metrics::{MetricsArgs, Source};
 use crate::signals::Stop;
+use crate::used_topics::{self, PartitionArgs};
 use crate::workers::block_on;
 use crate::{moment, name};
 
@@ -109,7 +109,7 @@ fn run_csv(args: Csv, context: &Context) -> Result<Exit> {
         directory: args.out,
         segment_records: args.segment_records,
     };
-    let (stop, log) = open(&args.common, &options.settings, &options.topic, context)?;
+    let (stop, log) = open(&args.common, &options.settings, std::slice::from_ref(&options.topic), context)?;
     let place = options.directory.display();
     context.console.say(format_args!("{name}: `{}` from {} into `{place}`", options.topic, log.address()));
     let summary = block_on(csv::run(log, &options, stop.requested()))?;
@@ -123,7 +123,7 @@ fn run_sqlite(args: Sqlite, context: &Context) -> Result<Exit> {
         database: args.out,
         wal_max_bytes: sqlite::WAL_MAX_BYTES,
     };
-    let (stop, log) = open(&args.common, &options.settings, &options.topics[0], context)?;
+    let (stop, log) = open(&args.common, &options.settings, &options.topics, context)?;
     let (topics, place) = (options.topics.join("`, `"), options.database.display());
     context.console.say(format_args!("{}: `{topics}` from {} into `{place}`", args.name, log.address()));
     let summary = block_on(sqlite::run(log, &options, stop.requested()))?;
@@ -134,7 +134,7 @@ fn run_sqlite(args: Sqlite, context: &Context) -> Result<Exit> {
 fn open(
     common: &Common,
     settings: &Settings,
-    topic: &str,
+    topics: &[String],
     context: &Context,
 ) -> Result<(Stop, Arc<dyn Log>)> {
     let metrics = common.metrics.bind()?;
@@ -142,8 +142,10 @@ fn open(
     let source = Source::Sink { name: settings.name.clone(), board: settings.board.clone() };
     // A sink is one thread: when it fails the process ends, and nobody is left to tell.
     let watch = metrics.serve(source, &stop, context.console)?;
-    let log = context.home.open_with_topics(common.partitions)?;
-    watch.opened(&log, topic);
+    let log = context.home.open_existing()?;
+    let used = used_topics::known(topics.iter().map(String::as_str));
+    used_topics::create(&*log, &used, common.partitions)?;
+    watch.opened(&log, &topics[0]);
     Ok((stop, log))
 }
 

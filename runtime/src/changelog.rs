@@ -27,6 +27,7 @@ pub use block::{BlockId, block_id, progress_of};
 pub use restore::Restore;
 
 use self::block::Header;
+use crate::identity::Identity;
 use crate::log::{Offset, Records, put_varint};
 use crate::processor::Counters;
 use crate::store::{Entries, SHARDS, Store};
@@ -70,6 +71,8 @@ pub struct Progress {
     pub outcomes: Vec<bool>,
     /// It stopped on too many errors and waits for `--accept-errors`.
     pub stopped: bool,
+    /// What application it belongs to; missing in blocks of an older version.
+    pub identity: Option<Identity>,
 }
 
 /// A run with `--until-end`: where its input ends (law 5).

@@ -10,6 +10,7 @@
 //!
 //! It is not a broker: transactions always succeed here, and nobody is fenced.
 
+mod records;
 mod registry;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,32 +18,20 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use self::records::DrivenRecord;
+use self::records::{copy_to, driven, end_of, unread_of};
 use self::registry::MemoryRegistry;
 use crate::avro::{Encoder, SchemaCache};
 use crate::changelog::History;
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::log::{
-    Chunk, Offset, Outgoing, Records, SchemaRegistry, TopicPartition, Watermarks, check_sizes, partition_for,
-    subject_of_value,
+    Chunk, Cleanup, Offset, Outgoing, Records, SchemaRegistry, TopicInfo, TopicPartition, Watermarks,
+    check_sizes, partition_for, subject_of_value,
 };
 use crate::task::{ErrorBudget, Input, Phase, Task, TaskBuilder, Turn};
 use crate::time::EventTime;
 use crate::topology::{Source, SourceKind, TaskEnvironment, Topology};
-
-/// A record a topology wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DrivenRecord {
-    /// Where to.
-    pub partition: TopicPartition,
-    /// Its event time.
-    pub time: EventTime,
-    /// Its key.
-    pub key: Option<Vec<u8>>,
-    /// Its value.
-    pub value: Option<Vec<u8>>,
-    /// Its headers.
-    pub headers: Vec<(String, Vec<u8>)>,
-}
 
 /// Drives a topology's tasks in memory.
 pub struct TestDriver {
@@ -411,6 +400,17 @@ impl TestDriver {
         Ok(())
     }
 
+    /// The topics a log would have.
+    fn topics(&self) -> Vec<TopicInfo> {
+        let topic = |source: &Source| TopicInfo {
+            name: source.topic.clone(),
+            id: None,
+            partitions: self.partitions_of(&source.topic),
+            cleanup: Cleanup::Delete,
+        };
+        self.topology.sources().iter().map(topic).collect()
+    }
+
     fn new_task(&self, number: u32) -> Result<Task> {
         let sinks = self.topology.sinks().iter();
         let sinks: Vec<(Arc<str>, u32)> =
@@ -420,6 +420,7 @@ impl TestDriver {
             tasks: self.partitions,
             sinks: &sinks,
             parameters: &self.topology.parameters_line(),
+            identity: &Identity::of(&self.topology, &self.topics()),
             environment: &TaskEnvironment::new(self.schemas.clone(), self.encoders.clone()),
             error_budget: self.error_budget,
             // One driver, one history until a reset.
@@ -457,21 +458,6 @@ impl TestDriver {
     }
 }
 
-fn end_of(log: &BTreeMap<TopicPartition, Records>, partition: &TopicPartition) -> Offset {
-    Offset(log.get(partition).map_or(0, Records::len) as i64)
-}
-
-/// At most `most` records that an input has not fetched yet, as one chunk.
-fn unread_of(log: &BTreeMap<TopicPartition, Records>, input: &Input, most: usize) -> Chunk {
-    let (partition, from) = (input.partition(), input.fetched());
-    let mut records = Records::default();
-    if let Some(all) = log.get(partition) {
-        let unread = usize::try_from(from.0).unwrap_or_default()..all.len();
-        unread.take(most).for_each(|index| copy_to(&mut records, all, index));
-    }
-    Chunk::contiguous(partition.clone(), from, from, records, end_of(log, partition))
-}
-
 fn push(task: &mut Task, chunks: Vec<Chunk>, schemas: &SchemaCache, registry: &MemoryRegistry) -> Result<()> {
     for chunk in chunks {
         for id in schemas.missing_ids(&chunk) {
@@ -480,20 +466,4 @@ fn push(task: &mut Task, chunks: Vec<Chunk>, schemas: &SchemaCache, registry: &M
         task.push(Arc::new(chunk));
     }
     Ok(())
-}
-
-fn copy_to(records: &mut Records, from: &Records, index: usize) {
-    let headers: Vec<(&str, &[u8])> = from.headers(index).collect();
-    records.push(from.time(index), from.key(index), from.value(index), &headers);
-}
-
-fn driven(to: &TopicPartition, records: &Records, index: usize) -> DrivenRecord {
-    let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
-    DrivenRecord {
-        partition: to.clone(),
-        time: records.time(index),
-        key: records.key(index).map(<[u8]>::to_vec),
-        value: records.value(index).map(<[u8]>::to_vec),
-        headers: records.headers(index).map(owned).collect(),
-    }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::sequence::Sequence;
-use self::writer::{Filled, Writer};
+use self::writer::{Filled, Writer, check_kept};
 use crate::error::{Error, Reaction, Result};
 use crate::log::Log;
 use crate::notice::Notice;
@@ -105,6 +105,7 @@ pub async fn ingest(
         patience: Patience::new(format!("`{}`", options.app), options.notice.clone()),
         so_far: Ingested { before: 0, written: 0, finished: false },
         is_known: false,
+        is_checked: false,
     };
     loop {
         match ingest.session(&mut stop).await {
@@ -130,6 +131,8 @@ struct Ingest<'a, I> {
     so_far: Ingested,
     /// How many were there before has been read from the log.
     is_known: bool,
+    /// What is kept under the name has been found to be the position of a sequence.
+    is_checked: bool,
 }
 
 impl<I: Iterator<Item = SourceItem>> Ingest<'_, I> {
@@ -141,7 +144,7 @@ impl<I: Iterator<Item = SourceItem>> Ingest<'_, I> {
         let mut writer = tokio::select! {
             biased;
             () = &mut *stop => return Ok(()),
-            opened = Writer::open(self.log.clone(), self.options) => opened?,
+            opened = self.open() => opened?,
         };
         self.note(&writer);
         if writer.finished {
@@ -181,6 +184,14 @@ impl<I: Iterator<Item = SourceItem>> Ingest<'_, I> {
                 () = pace.pause(writer.position) => {}
             }
         }
+    }
+
+    async fn open(&mut self) -> Result<Writer> {
+        if !self.is_checked {
+            check_kept(self.log.as_ref(), &self.options.app).await?;
+            self.is_checked = true;
+        }
+        Writer::open(self.log.clone(), self.options).await
     }
 
     fn commit(&mut self, writer: &mut Writer) -> std::result::Result<(), IngestError> {

@@ -41,6 +41,7 @@ use self::earlier::EarlierOutput;
 use self::order::Order;
 use crate::changelog::{BoundedRun, Changelog, History, Progress, Restore};
 use crate::error::{Error, Result};
+use crate::identity::{Identity, check_kept};
 use crate::log::{Coordinates, Offset, Outgoing, RecordRef, Records, TopicPartition};
 use crate::processor::{Aside, Context, Counters, Processor, Routes};
 use crate::store::Store;
@@ -91,6 +92,8 @@ pub struct TaskParts {
     pub processor: Box<dyn Processor>,
     /// The parameters its results depend on.
     pub parameters: String,
+    /// What application it belongs to.
+    pub identity: Identity,
     /// `--max-errors`, if on.
     pub error_budget: Option<ErrorBudget>,
     /// What its history is called if it begins now.
@@ -231,6 +234,12 @@ impl Task {
         Ok(())
     }
 
+    /// True if a block of its changelog has been applied.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        !self.restore.is_empty()
+    }
+
     /// The changelog has been read to its end: takes up where the last commit left off. A task that never committed reads its
     /// [`earlier output`](Task::earlier_output) first, if its topology names one.
     ///
@@ -288,12 +297,7 @@ impl Task {
     ) -> Result<()> {
         let app = &self.parts.app;
         let remedy = format!("`tidegate reset --app {app}` clears offsets, state and time together");
-        if progress.parameters != self.parts.parameters {
-            let (kept, asked) = (&progress.parameters, &self.parts.parameters);
-            let what =
-                format!("application `{app}` was started with `{kept}` before, and now with `{asked}`");
-            return Err(Error::Refused { what, remedy });
-        }
+        check_kept(app, &progress, &self.parts.parameters, &self.parts.identity)?;
         if progress.stopped && !accept_errors {
             return Err(Error::Refused {
                 what: format!("task `{}` of `{app}` stopped on too many dead letters", self.number()),
@@ -403,6 +407,7 @@ impl Task {
             bounded: self.bounded.clone(),
             outcomes: self.outcomes.iter().copied().collect(),
             stopped: self.phase == Phase::Stopped,
+            identity: Some(self.parts.identity.clone()),
         };
         let time = self.clock.now().unwrap_or_default();
         let partition = self.parts.routes.partition;

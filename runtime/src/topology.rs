@@ -144,6 +144,22 @@ impl Topology {
         self
     }
 
+    /// Reads the topic `by` instead of the topic `declared`, if that is one of its sources.
+    #[must_use]
+    pub fn replace_source(mut self, declared: &str, by: &str) -> Topology {
+        let sources = self.sources.iter_mut().filter(|source| source.topic == declared);
+        sources.for_each(|source| by.clone_into(&mut source.topic));
+        self
+    }
+
+    /// Writes to the topic `by` instead of the topic `declared`, if that is one of its outputs.
+    #[must_use]
+    pub fn replace_sink(mut self, declared: &str, by: &str) -> Topology {
+        let sinks = self.sinks.iter_mut().filter(|sink| sink.topic == declared);
+        sinks.for_each(|sink| by.clone_into(&mut sink.topic));
+        self
+    }
+
     /// Lets a task that starts for the first time read what an earlier run wrote to output number `sink`, before any input: see
     /// [`Processor::take_earlier_output`].
     #[must_use]
@@ -190,10 +206,40 @@ impl Topology {
         pairs.join(" ")
     }
 
-    /// Builds the processor of one task.
+    /// What does the work: the kind of this application (see [`Identity`](crate::identity::Identity)).
     #[must_use]
-    pub fn build(&self, environment: &TaskEnvironment) -> Box<dyn Processor> {
-        (self.supplier)(environment)
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    /// The names of all topics it reads and writes.
+    #[must_use]
+    pub fn topics(&self) -> Vec<&str> {
+        let sources = self.sources.iter().map(|source| source.topic.as_str());
+        sources.chain(self.sinks.iter().map(|sink| sink.topic.as_str())).collect()
+    }
+
+    /// Builds the processor of one task.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if its stores are not those that were declared, in their order: what a store forgets to be declared with would be
+    /// forgotten at the next start.
+    pub fn build(&self, environment: &TaskEnvironment) -> Result<Box<dyn Processor>> {
+        let mut processor = (self.supplier)(environment);
+        let stores: Vec<String> = processor.stores().iter().map(|store| store.name().to_owned()).collect();
+        if stores == self.stores {
+            return Ok(processor);
+        }
+        Err(Error::Refused {
+            what: format!(
+                "topology `{}` declares the stores [{}], and its processor has the stores [{}]",
+                self.app,
+                self.stores.join(", "),
+                stores.join(", ")
+            ),
+            remedy: "declare the stores that `Processor::stores` returns, in the same order: the state of another one would be lost"
+                .to_owned(),
+        })
     }
 
     /// The topic that holds the state of the application named `app`.
@@ -239,6 +285,12 @@ impl Topology {
     /// [`Error::Refused`] naming what does not fit: no stream, a missing topic, a name that is used twice, inputs that are not
     /// co-partitioned, an output that is also an input.
     pub fn validate(&self, topics: &[TopicInfo]) -> Result<u32> {
+        self.check_topics(topics)?;
+        self.co_partitioned(topics)
+    }
+
+    /// Every topic is there, and has one part in it.
+    pub(crate) fn check_topics(&self, topics: &[TopicInfo]) -> Result<()> {
         let refuse = |what: String, remedy: &str| {
             Err(Error::Refused {
                 what: format!("topology `{}`: {what}", self.app),
@@ -259,11 +311,11 @@ impl Topology {
             }
             seen.push(name);
         }
-        self.co_partitioned(topics)
+        Ok(())
     }
 
     /// The partition count all streams and tables share.
-    fn co_partitioned(&self, topics: &[TopicInfo]) -> Result<u32> {
+    pub(crate) fn co_partitioned(&self, topics: &[TopicInfo]) -> Result<u32> {
         let partitioned = self.sources.iter().filter(|source| source.kind != SourceKind::Broadcast);
         let mut counts = partitioned.filter_map(|source| {
             let found = topics.iter().find(|topic| topic.name == source.topic)?;

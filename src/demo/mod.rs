@@ -17,17 +17,19 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use tidegate_schemas::TOPICS;
 
 use self::check::Check;
 use self::place::Place;
 use self::sample::{Phase, Sampler};
 use self::stages::Stages;
 use self::view::View;
+
 use crate::cli::Context;
 use crate::console::Output;
 use crate::exit::Exit;
-use crate::home::PartitionArgs;
 use crate::signals::Stop;
+use crate::used_topics::{self, PartitionArgs};
 
 /// `demo`.
 #[derive(Args, Debug)]
@@ -82,7 +84,9 @@ fn play(
     context: &Context,
     stop: &Stop,
 ) -> Result<Option<Vec<Check>>> {
-    let log = context.home.open_or_create(partitions, context.console)?;
+    let log = context.home.open_or_create(context.console)?;
+    let used = used_topics::known(TOPICS.iter().map(|topic| topic.name));
+    used_topics::create(&*log, &used, partitions)?;
     let stages = Stages::new(log.clone(), place, scenario, stop, context.console.notice())?;
     let tap = tap::Tap::open(log.clone())?;
     let mut sampler = Sampler::new(&stages, &tap);

@@ -135,7 +135,7 @@ impl Cluster<'_> {
 
     fn topics(&self, listed: &Topics, apps: &BTreeSet<String>) -> Vec<Finding> {
         let wanted: Vec<Wanted> =
-            of_table().chain(apps.iter().flat_map(|app| of_application(listed, app))).collect();
+            of_table().chain(apps.iter().flat_map(|app| of_application(self.log, listed, app))).collect();
         let there = wanted.iter().map(|wanted| wanted.name.as_str()).chain(INTERNAL);
         let there: Vec<&str> = there.filter(|name| listed.contains_key(*name)).collect();
         let mut settings = Diagnosis::of(self.log).topics(&there);
@@ -197,7 +197,7 @@ fn of_table() -> impl Iterator<Item = Wanted> {
 }
 
 /// Those of an application that has run: what has not made its topics lacks none.
-fn of_application(listed: &Topics, app: &str) -> Vec<Wanted> {
+fn of_application(log: &KafkaLog, listed: &Topics, app: &str) -> Vec<Wanted> {
     let changelog = Topology::changelog_of(app);
     let names = needs::own_topics(app);
     if !names.iter().any(|name| listed.contains_key(name)) {
@@ -209,7 +209,12 @@ fn of_application(listed: &Topics, app: &str) -> Vec<Wanted> {
         partitions: None,
         name,
     };
-    names.into_iter().map(own).collect()
+    let needs::KeptTopics { inputs, outputs } = needs::kept_topics(log, app);
+    let output = |name: String| Wanted { role: Role::Output, ..own(name) };
+    let input =
+        |name| Wanted { role: Role::Input, makers: "who writes it".to_owned(), partitions: None, name };
+    let others: Vec<Wanted> = inputs.into_iter().map(input).chain(outputs.into_iter().map(output)).collect();
+    names.into_iter().map(own).chain(others).collect()
 }
 
 fn of_registry(connection: &Connection, log: &KafkaLog, report: &mut Report) -> Result<()> {

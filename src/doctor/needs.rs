@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_processors::billing::{TotalsOptions, totals_topology};
 use tidegate_processors::speeding::{SpeedingOptions, speeding_topology};
+use tidegate_runtime::kept::kept;
 use tidegate_runtime::log::{Log, SchemaRegistry, subject_of_value};
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::topology::Topology;
@@ -12,6 +13,7 @@ use tidegate_schemas::TOPICS;
 
 use super::finding::Finding;
 use super::{applications, placement, registry, topics};
+use crate::workers::block_on;
 
 /// How many partitions each topic has.
 pub(super) type Partitions<'t> = BTreeMap<&'t str, u32>;
@@ -77,4 +79,20 @@ pub(super) fn schemas(of: &dyn SchemaRegistry, may_register: bool) -> Vec<Findin
 /// The names of an application's own topics.
 pub(super) fn own_topics(app: &str) -> Vec<String> {
     Topology::own_topics(app, 1).into_iter().map(|spec| spec.name).collect()
+}
+
+/// The topics with names of the user's own that an application reads and writes, as its state has them.
+pub(super) struct KeptTopics {
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<String>,
+}
+
+/// What cannot be read is said of the application elsewhere.
+pub(super) fn kept_topics(log: &dyn Log, app: &str) -> KeptTopics {
+    let kept = block_on(kept(log, app)).ok().and_then(Result::ok).flatten();
+    let identity =
+        kept.and_then(|kept| kept.progress).and_then(|progress| progress.identity).unwrap_or_default();
+    let is_own = |name: &String| tidegate_schemas::topic(name).is_none();
+    let inputs = identity.inputs.into_iter().map(|input| input.name).filter(is_own).collect();
+    KeptTopics { inputs, outputs: identity.outputs.into_iter().filter(is_own).collect() }
 }

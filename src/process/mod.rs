@@ -2,6 +2,7 @@
 
 mod progress;
 mod speeding;
+mod topics;
 mod totals;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
+use tidegate_runtime::kept::kept;
 use tidegate_runtime::log::Log;
 use tidegate_runtime::task::{ErrorBudget, Phase};
 use tidegate_runtime::time::EventTime;
@@ -18,14 +20,15 @@ use tidegate_runtime::topology::Topology;
 use tidegate_runtime::worker::{self, StatusBoard, WorkerOptions};
 
 use self::progress::Progress;
+use self::topics::Topics;
 use crate::cli::Context;
 use crate::connection::{HostingArgs, SESSION_TIMEOUT, Timing};
 use crate::console::{Console, Output};
 use crate::exit::Exit;
-use crate::home::PartitionArgs;
 use crate::instance::Instance;
 use crate::metrics::{MetricsArgs, Source};
 use crate::signals::Stop;
+use crate::used_topics::PartitionArgs;
 use crate::workers::{self, block_on};
 use crate::{duration, moment, name};
 
@@ -166,29 +169,37 @@ pub(crate) fn run(process: Process, context: &Context) -> Result<Exit> {
     }
 }
 
-/// Describes or runs a topology.
-fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit> {
+fn describe(topology: &Topology, description: Description) -> Result<Exit> {
+    let mut output = Output::new();
+    output.text(&match description {
+        Description::Text => topology.describe(),
+        Description::Mermaid => topology.describe_mermaid(),
+    })?;
+    output.flush()?;
+    Ok(Exit::Done)
+}
+
+/// Describes or runs a topology on these topics.
+fn host(topology: Topology, topics: &Topics, common: &Common, context: &Context) -> Result<Exit> {
     common.check()?;
     if let Some(description) = common.describe {
-        let mut output = Output::new();
-        output.text(&match description {
-            Description::Text => topology.describe(),
-            Description::Mermaid => topology.describe_mermaid(),
-        })?;
-        output.flush()?;
-        return Ok(Exit::Done);
+        return describe(&topics.apply(topology, None)?, description);
     }
     let home = context.home.hosting(&common.hosting, common.timing())?;
     let metrics = common.metrics.bind()?;
     let stop = Stop::on_signals()?;
-    let (app, console) = (topology.app(), context.console);
+    let (name, console) = (topology.app().to_owned(), context.console);
+    let app = name.as_str();
     let status = StatusBoard::default();
     let source = Source::Processor { app: app.to_owned(), board: status.clone(), workers: common.workers };
     let watch = metrics.serve(source, &stop, console)?;
-    let log = home.open_with_topics(common.partitions)?;
+    let log = home.open_existing()?;
+    let kept = block_on(kept(&*log, app))??;
+    let topology = &topics.apply(topology, kept.as_ref())?;
+    kept.as_ref().map_or(Ok(()), |kept| kept.check_kind(topology))?;
+    topics.create(&*log, topology, common.partitions)?;
     watch.opened(&log, &Topology::changelog_of(app));
-    let instance =
-        Instance::take(home.directory(), topology.app(), common.instance_id.as_deref(), home.numbering())?;
+    let instance = Instance::take(home.directory(), app, common.instance_id.as_deref(), home.numbering())?;
     console.say(format_args!(
         "{app}: instance {}, workers: {}, log: {} ({})",
         instance.id(),
@@ -196,6 +207,9 @@ fn host(topology: &Topology, common: &Common, context: &Context) -> Result<Exit>
         log.address(),
         topology.parameters_line()
     ));
+    for sink in topology.sinks().iter().filter(|sink| tidegate_schemas::topic(&sink.topic).is_none()) {
+        console.say(format_args!("{app}: writes `{}`", sink.topic));
+    }
     let work = |worker: u32| {
         let state_directory = home.state_directory(app);
         let options = common.worker_options(&instance, worker, state_directory, status.clone(), console);

@@ -6,11 +6,16 @@ use anyhow::Result;
 use clap::Args;
 use tidegate_processors::billing::{TotalsOptions, totals_topology};
 use tidegate_runtime::window::{Emit, TimeWindows};
+use tidegate_schemas::topics::{CUSTOMER_TOTALS, INVOICES};
 
+use super::topics::Topics;
 use super::{Common, host};
 use crate::cli::Context;
 use crate::exit::Exit;
 use crate::{duration, name};
+
+/// The default name.
+const APP: &str = "totals";
 
 /// `process totals`.
 #[derive(Args, Debug)]
@@ -27,8 +32,15 @@ pub(crate) struct Totals {
     /// `close`: one final result per window; `updates`: running results, the last of which counts.
     #[arg(long, value_name = "WHEN", default_value = "close")]
     emit: Emit,
+    /// The topic of the invoices; one with another name than the default must be there.
+    #[arg(long, value_name = "TOPIC", default_value = INVOICES.name)]
+    input: String,
+    /// The topic for the totals [default: `customer-totals`, and `APP-customer-totals` with another --app; an application that has
+    /// state goes on with its topic].
+    #[arg(long, value_name = "TOPIC")]
+    output: Option<String>,
     /// The application's name: its group, its state and its own topics.
-    #[arg(long, default_value = "totals", value_parser = name::parse)]
+    #[arg(long, default_value = APP, value_parser = name::parse)]
     app: String,
     #[command(flatten)]
     common: Common,
@@ -39,5 +51,10 @@ pub(super) fn run(args: Totals, context: &Context) -> Result<Exit> {
     let advance_ms = args.advance.map_or(size_ms, duration::as_ms);
     let windows = TimeWindows::hopping(size_ms, advance_ms, duration::as_ms(args.grace))?;
     let options = TotalsOptions { windows, emit: args.emit, max_event_time: args.common.max_event_time };
-    host(&totals_topology(args.app, options), &args.common, context)
+    let topics = Topics {
+        inputs: vec![(&INVOICES, args.input)],
+        output: (&CUSTOMER_TOTALS, args.output),
+        default_app: APP,
+    };
+    host(totals_topology(args.app, options), &topics, &args.common, context)
 }

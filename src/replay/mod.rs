@@ -21,12 +21,12 @@ use tidegate_runtime::topology::Topology;
 use self::bad_lines::BadLines;
 use crate::cli::Context;
 use crate::exit::Exit;
-use crate::home::PartitionArgs;
 use crate::metrics::MetricsArgs;
 use crate::name;
 use crate::produce::{self, Plan};
 use crate::signals::Stop;
 use crate::size;
+use crate::used_topics::{self, PartitionArgs};
 
 /// What to replay.
 #[derive(Debug, Subcommand)]
@@ -109,14 +109,14 @@ pub(crate) fn run(replay: Replay, context: &Context) -> Result<Exit> {
             let (mut records, skipped) =
                 common.checked(app, context, |bad| replay_radars(&common.from, options, bounds, bad))?;
             let lines = |records: &_| radar_lines(tidegate_producers::MoersReplay::summary(records));
-            write(app, common, parameters + &skipped, &mut records, context, lines)
+            write("replay radars", app, common, parameters + &skipped, &mut records, context, lines)
         }
         Replay::Invoices(Invoices { common, app }) => {
             let parameters = fingerprint(&common.from)?;
             let (mut records, skipped) =
                 common.checked(&app, context, |bad| replay_invoices(&common.from, common.bounds(), bad))?;
             let lines = |records: &_| invoice_lines(tidegate_producers::RetailReplay::summary(records));
-            write(&app, &common, parameters + &skipped, &mut records, context, lines)
+            write("replay invoices", &app, &common, parameters + &skipped, &mut records, context, lines)
         }
     }
 }
@@ -189,6 +189,7 @@ fn radar_parameters(options: &RadarFile) -> String {
 }
 
 fn write<R: Iterator<Item = Result<Produced, ReplayError>>>(
+    command: &str,
     app: &str,
     common: &Common,
     parameters: String,
@@ -199,7 +200,8 @@ fn write<R: Iterator<Item = Result<Produced, ReplayError>>>(
     let metrics = common.metrics.bind()?;
     let stop = Stop::on_signals()?;
     let (watch, written) = produce::show(metrics, app, &stop, context.console)?;
-    let log = context.home.open_or_create(common.partitions, context.console)?;
+    let log = context.home.open_or_create(context.console)?;
+    used_topics::create(&*log, &used_topics::written_by(command), common.partitions)?;
     watch.opened(&log, &Topology::changelog_of(app));
     context.console.say(format_args!("{app}: writing `{}` into {}", common.from.display(), log.address()));
     let plan = Plan {

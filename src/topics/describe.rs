@@ -4,8 +4,9 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use tidegate_runtime::log::{Log, SchemaId, TopicInfo, Watermarks, subject_of_value};
-use tidegate_schemas::{KeyKind, Topic, topic};
+use tidegate_schemas::{KeyKind, Topic};
 
+use super::shape::shape;
 use super::{Format, cleanup, find, watermarks};
 use crate::console::Output;
 use crate::exit::Exit;
@@ -26,7 +27,7 @@ pub(super) fn run(args: &Describe, log: &dyn Log) -> Result<Exit> {
     let found = find(log, &args.topic)?;
     let marks = watermarks(log, &found)?;
     let versions = log.registry().versions(&subject_of_value(&found.name))?;
-    let row = topic(&found.name);
+    let row = shape(&found.name, &versions);
     let mut output = Output::new();
     match args.format {
         Format::Json => output.json(as_json(&found, row, &versions, &marks))?,
@@ -49,6 +50,12 @@ fn as_text(
         format!("partitions  {}", found.partitions),
         format!("cleanup     {}", cleanup(found)),
     ];
+    if let Some(id) = &found.id {
+        lines.push(format!("id          {id}"));
+    }
+    if let Some(row) = row.filter(|row| row.name != found.name) {
+        lines.push(format!("shape       that of `{}`", row.name));
+    }
     if let Some(row) = row {
         lines.push(format!("key         {}, the value's `{}`", key(row), row.key_field));
         lines.push(format!("event time  the value's `{}`{}", row.event_time_field, shift(row)));
@@ -87,11 +94,13 @@ fn as_json(
     });
     let mut object = json!({
         "topic": found.name,
+        "id": found.id,
         "partitions": ends.collect::<Vec<_>>(),
         "cleanup": cleanup(found),
         "schemas": schemas.collect::<Vec<_>>(),
     });
     if let Some(row) = row {
+        object["shape"] = row.name.into();
         object["key"] = key(row).into();
         object["key_field"] = row.key_field.into();
         object["event_time_field"] = row.event_time_field.into();

@@ -5,6 +5,7 @@ mod list;
 mod merge;
 mod newest;
 mod record;
+mod shape;
 mod start;
 mod tail;
 

@@ -181,8 +181,8 @@ fn the_first_command_decides_the_partitions() {
     let list = place.done("topics list --format json").json();
     let partitions = |name: &str| list.iter().find(|row| row["topic"] == name).unwrap()["partitions"].clone();
     assert_eq!(
-        (partitions("customer-totals"), partitions("radars"), partitions("totals-late")),
-        (2.into(), 1.into(), 2.into())
+        (partitions("customer-totals"), partitions("invoices"), partitions("totals-late")),
+        (2.into(), 2.into(), 2.into())
     );
     place.fails("simulate invoices --count 10 --app more --partitions 3", 4, "has 2 partitions");
 }

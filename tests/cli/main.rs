@@ -1,6 +1,7 @@
 //! The command line's contract: what a script may rely on. The program is run as a user runs it; nothing of it is linked.
 //!
 //! - `program`: runs it in a directory of its own.
+//! - `applications`: two side by side, their topics, and what they may not take from each other.
 //! - `commands`: every command on a small scale, its output and its code.
 //! - `exposition`: a reader of Prometheus' text format.
 //! - `metrics`: what is served while a command runs, and what the dashboard asks for.
@@ -16,6 +17,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+mod applications;
 mod commands;
 mod connection;
 mod doctor;

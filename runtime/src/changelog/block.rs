@@ -2,15 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{History, Progress};
+use super::{BoundedRun, History, Progress};
 use crate::error::{Error, Result};
-use crate::log::{Coordinates, put_varint, take_varint};
+use crate::log::{Coordinates, Offset, put_varint, take_varint};
+use crate::processor::Counters;
+use crate::time::StreamTime;
 
 /// The format of a block; a newer program must still read older ones.
-const FORMAT_VERSION: u8 = 2;
+const FORMAT_VERSION: u8 = 3;
 
 /// The format that knew no history.
 const WITHOUT_HISTORY: u8 = 1;
+/// The format that did not say to which application the state belongs.
+const WITHOUT_IDENTITY: u8 = 2;
 
 /// Which block it is, among all there ever were: no two have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +37,27 @@ pub(super) struct Header {
 #[derive(Serialize, Deserialize)]
 struct HeaderWithoutHistory {
     number: u64,
-    progress: Option<Progress>,
+    progress: Option<ProgressWithoutIdentity>,
+}
+
+/// What stood in its place before the progress named its application.
+#[derive(Serialize, Deserialize)]
+struct HeaderWithoutIdentity {
+    number: u64,
+    history: Option<History>,
+    progress: Option<ProgressWithoutIdentity>,
+}
+
+/// The progress as it was then.
+#[derive(Default, Serialize, Deserialize)]
+struct ProgressWithoutIdentity {
+    parameters: String,
+    inputs: Vec<(String, u32, Offset)>,
+    clock: StreamTime,
+    counters: Counters,
+    bounded: Option<BoundedRun>,
+    outcomes: Vec<bool>,
+    stopped: bool,
 }
 
 /// The progress in a block, if it closes a commit: for those who only want to know how far a task has come.
@@ -74,7 +98,8 @@ impl Header {
         let mut at = 1;
         let header = take_bytes(block, &mut at)?;
         let header = match version {
-            WITHOUT_HISTORY => postcard::from_bytes(header).map(HeaderWithoutHistory::named),
+            WITHOUT_HISTORY => postcard::from_bytes(header).map(HeaderWithoutHistory::upgraded),
+            WITHOUT_IDENTITY => postcard::from_bytes(header).map(HeaderWithoutIdentity::upgraded),
             _ => postcard::from_bytes(header),
         };
         let header = header.map_err(|error| format!("its header cannot be read: {error}"))?;
@@ -83,8 +108,24 @@ impl Header {
 }
 
 impl HeaderWithoutHistory {
-    fn named(self) -> Header {
-        Header { number: self.number, history: None, progress: self.progress }
+    fn upgraded(self) -> Header {
+        let progress = self.progress.map(ProgressWithoutIdentity::upgraded);
+        Header { number: self.number, history: None, progress }
+    }
+}
+
+impl HeaderWithoutIdentity {
+    fn upgraded(self) -> Header {
+        let progress = self.progress.map(ProgressWithoutIdentity::upgraded);
+        Header { number: self.number, history: self.history, progress }
+    }
+}
+
+impl ProgressWithoutIdentity {
+    fn upgraded(self) -> Progress {
+        let ProgressWithoutIdentity { parameters, inputs, clock, counters, bounded, outcomes, stopped } =
+            self;
+        Progress { parameters, inputs, clock, counters, bounded, outcomes, stopped, identity: None }
     }
 }
 
@@ -104,15 +145,48 @@ mod tests {
     /// A newer program reads what an older one has written.
     #[test]
     fn a_block_that_names_no_history_is_read() {
-        let progress = Some(Progress { parameters: "size=5".to_owned(), ..Progress::default() });
-        let header =
-            postcard::to_stdvec(&HeaderWithoutHistory { number: 7, progress: progress.clone() }).unwrap();
-        let mut block = vec![WITHOUT_HISTORY, u8::try_from(header.len()).unwrap()];
-        block.extend(header);
-        block.extend(b"entries");
-        let expected = Header { number: 7, history: None, progress };
+        let header = HeaderWithoutHistory { number: 7, progress: Some(before_identities()) };
+        let block = block(WITHOUT_HISTORY, &postcard::to_stdvec(&header).unwrap());
+        let expected = Header { number: 7, history: None, progress: Some(before_identities().upgraded()) };
         assert_eq!(Header::split(&block), Ok((expected, b"entries".as_slice())));
         assert_eq!(block_id(&block), None, "nobody can tell which history it is of");
+    }
+
+    #[test]
+    fn a_block_that_names_no_application_is_read() {
+        let (number, history) = (7, Some(History(3)));
+        let header = HeaderWithoutIdentity { number, history, progress: Some(before_identities()) };
+        let block = block(WITHOUT_IDENTITY, &postcard::to_stdvec(&header).unwrap());
+        let progress = before_identities().upgraded();
+        assert_eq!((&*progress.parameters, progress.stopped, &progress.identity), ("size=5", true, &None));
+        let expected = Header { number, history, progress: Some(progress) };
+        assert_eq!(Header::split(&block), Ok((expected, b"entries".as_slice())));
+        assert!(block_id(&block).is_some());
+    }
+
+    /// A block that version 2 wrote, byte by byte.
+    #[test]
+    fn a_block_of_an_earlier_release_is_read() {
+        let header = [5, 1, 9, 1, 1, b'p', 1, 1, b't', 2, 8, 0, 0, 0, 0, 0];
+        let block = block(WITHOUT_IDENTITY, &header);
+        let (header, entries) = Header::split(&block).unwrap();
+        let progress = header.progress.unwrap();
+        assert_eq!(
+            (progress.parameters, progress.inputs),
+            ("p".to_owned(), vec![("t".to_owned(), 2, Offset(4))])
+        );
+        assert_eq!((header.number, header.history, entries), (5, Some(History(9)), b"entries".as_slice()));
+    }
+
+    fn before_identities() -> ProgressWithoutIdentity {
+        ProgressWithoutIdentity { parameters: "size=5".to_owned(), stopped: true, ..Default::default() }
+    }
+
+    fn block(version: u8, header: &[u8]) -> Vec<u8> {
+        let mut block = vec![version, u8::try_from(header.len()).unwrap()];
+        block.extend(header);
+        block.extend(b"entries");
+        block
     }
 
     #[test]

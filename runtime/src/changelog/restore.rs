@@ -22,6 +22,12 @@ pub struct Restore {
 }
 
 impl Restore {
+    /// True before the first block.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first_number.is_none()
+    }
+
     /// Applies one block to the stores.
     ///
     /// # Errors

@@ -9,11 +9,16 @@ use crate::changelog::{BoundedRun, Changelog, History, Progress, Restore};
 use crate::draw;
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
+use crate::identity::Identity;
+use crate::kept::{Kept, kept};
 use crate::log::{
     Cleanup, Log, Offset, Outgoing, Producer, TopicPartition, TopicSpec, partition_for, read_range,
 };
 use crate::time::EventTime;
 use crate::topology::Topology;
+
+/// What is kept as the kind of application that writes a sequence.
+const KIND: &str = "ingest";
 
 /// What came of a step.
 #[derive(PartialEq, Eq)]
@@ -122,6 +127,7 @@ impl Writer {
             parameters: self.parameters.clone(),
             inputs: vec![(self.app.clone(), 0, Offset(position))],
             bounded: Some(BoundedRun { number: 1, done: self.finished, ..BoundedRun::default() }),
+            identity: Some(Identity { kind: KIND.to_owned(), ..Identity::default() }),
             ..Progress::default()
         };
         progress.clock.observe(self.latest);
@@ -144,6 +150,30 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// What is kept under this name must be the position of a sequence, and not lost. To be asked before the first session: a later one reads
+/// nothing before it has opened its id.
+pub(super) async fn check_kept(log: &dyn Log, app: &str) -> Result<()> {
+    match kept(log, app).await? {
+        Some(kept) => check_kind(app, &kept),
+        None => Ok(()),
+    }
+}
+
+/// A processor's state is no position of a sequence. Older positions are told by the name they count under.
+fn check_kind(app: &str, kept: &Kept) -> Result<()> {
+    let is_position = kept.progress.as_ref().is_none_or(|progress| match &progress.identity {
+        Some(identity) => identity.kind == KIND,
+        None => matches!(&*progress.inputs, [(counted, 0, _)] if counted == app),
+    });
+    if is_position && kept.tasks == 1 {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        what: format!("`{app}` is the name of an application that processes records, and has its state"),
+        remedy: "choose another `--app`".to_owned(),
+    })
 }
 
 async fn restore(log: &dyn Log, changelog: &str, unnamed: History) -> Result<Option<(Progress, Changelog)>> {

@@ -178,6 +178,31 @@ impl RangeReader {
         partition: &TopicPartition,
         from: Offset,
         to: Offset,
+        take: impl FnMut(&Chunk) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_some(partition, from, to, true, take).await
+    }
+
+    /// The same, but only what is committed now: where a transaction is open, it ends there.
+    ///
+    /// # Errors
+    /// What the reader reports, or what `take` does.
+    pub async fn read_committed<E: From<Error>>(
+        &mut self,
+        partition: &TopicPartition,
+        from: Offset,
+        to: Offset,
+        take: impl FnMut(&Chunk) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_some(partition, from, to, false, take).await
+    }
+
+    async fn read_some<E: From<Error>>(
+        &mut self,
+        partition: &TopicPartition,
+        from: Offset,
+        to: Offset,
+        waits: bool,
         mut take: impl FnMut(&Chunk) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut position = from;
@@ -189,6 +214,10 @@ impl RangeReader {
                 Event::Chunk(chunk) if chunk.partition == *partition && chunk.from == position => {
                     take(&chunk)?;
                     position = chunk.next;
+                    // The news that nothing more is committed.
+                    if chunk.is_empty() && !waits {
+                        break;
+                    }
                 }
                 // Of a stretch that was read before.
                 _ => {}

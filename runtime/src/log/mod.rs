@@ -271,6 +271,15 @@ pub trait Log: Send + Sync {
         Ok(self.topics()?.into_iter().find(|topic| topic.name == name))
     }
 
+    /// Those of these topics that exist; needs no right on any other topic.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn topics_of(&self, names: &[&str]) -> Result<Vec<TopicInfo>> {
+        let found = names.iter().map(|name| self.topic(name));
+        found.filter_map(Result::transpose).collect()
+    }
+
     /// Removes a topic with its records and the groups' offsets in it; used by `reset --app` only.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{ErrorBudget, Input, Task, TaskParts};
 use crate::changelog::History;
 use crate::error::Result;
+use crate::identity::Identity;
 use crate::log::TopicPartition;
 use crate::processor::Routes;
 use crate::topology::{SourceKind, TaskEnvironment, Topology};
@@ -19,6 +20,8 @@ pub struct TaskBuilder<'a> {
     pub sinks: &'a [(Arc<str>, u32)],
     /// The parameters its results depend on.
     pub parameters: &'a str,
+    /// What the application is.
+    pub identity: &'a Identity,
     /// What its processor is built with.
     pub environment: &'a TaskEnvironment,
     /// `--max-errors`, if on.
@@ -55,8 +58,9 @@ impl TaskBuilder<'_> {
                 duplicates: Topology::duplicates_of(app).into(),
             },
             inputs,
-            processor: self.topology.build(self.environment),
+            processor: self.topology.build(self.environment)?,
             parameters: self.parameters.to_owned(),
+            identity: self.identity.clone(),
             error_budget: self.error_budget,
             history: self.history,
             tasks: self.tasks,

@@ -9,17 +9,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Worker;
-use crate::changelog::{BoundedRun, progress_of};
+use crate::changelog::BoundedRun;
 use crate::error::{Reaction, Result};
-use crate::log::{Chunk, Log, Offset, RangeReader, TopicPartition};
+use crate::kept::Tails;
+use crate::log::{Log, Offset, TopicPartition};
 use crate::task::Phase;
 use crate::topology::{Source, SourceKind, Topology};
 
 /// How often a process that is done looks whether the others are: a tail of each changelog is read, which is cheap but not free.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How far before a changelog's end the last whole commit is looked for at first.
-const TAIL_OFFSETS: i64 = 8;
 
 impl Worker<'_> {
     /// True when every task of the application has ended its part of this run, here or elsewhere. A log that cannot tell just now is
@@ -65,7 +63,7 @@ impl Others {
             if self.done.contains(&number) {
                 continue;
             }
-            let last = self.tails.last_run(log, app, number).await?;
+            let last = last_run(&mut self.tails, log, app, number).await?;
             // A task that is in a later run has finished this one.
             if !last.is_some_and(|last| last.number > run || (last.number == run && last.done)) {
                 return Ok(false);
@@ -86,7 +84,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn find(log: &dyn Log, topology: &Topology, partitions: u32) -> Result<Run> {
         let number = run_number(log, &mut Tails::default(), topology.app(), partitions).await?;
-        let topics = log.topics()?;
+        let names: Vec<&str> = topology.sources().iter().map(|source| source.topic.as_str()).collect();
+        let topics = log.topics_of(&names)?;
         let mut ends = BTreeMap::new();
         // The ends of the streams are asked first. A record before them was in the log when the tables are asked, and so was everything that
         // was written before that record: read to their ends, the tables hold all it must be judged by. Asked the other way round, they might
@@ -109,7 +108,7 @@ impl Run {
 async fn run_number(log: &dyn Log, tails: &mut Tails, app: &str, partitions: u32) -> Result<u64> {
     let mut runs = Vec::new();
     for number in 0..partitions {
-        runs.push(tails.last_run(log, app, number).await?.unwrap_or_default());
+        runs.push(last_run(tails, log, app, number).await?.unwrap_or_default());
     }
     let latest = runs.iter().map(|run| run.number).max().unwrap_or_default();
     let finished = runs.iter().all(|run| run.number == latest && (run.done || latest == 0));
@@ -117,41 +116,10 @@ async fn run_number(log: &dyn Log, tails: &mut Tails, app: &str, partitions: u32
     Ok(if finished || left { latest + 1 } else { latest })
 }
 
-/// Reads the ends of changelogs, all by one reader: on Kafka each is a client with connections of its own.
-#[derive(Default)]
-struct Tails {
-    reader: Option<RangeReader>,
-}
-
-impl Tails {
-    /// The bounded run a task is in or was in last.
-    async fn last_run(&mut self, log: &dyn Log, app: &str, number: u32) -> Result<Option<BoundedRun>> {
-        let changelog = TopicPartition::new(Topology::changelog_of(app), number);
-        let mut back = TAIL_OFFSETS;
-        loop {
-            let ends = log.watermarks(&changelog)?;
-            let from = ends.low.max(Offset(ends.high.0 - back));
-            let mut progress = None;
-            let last = |chunk: &Chunk| -> Result<()> {
-                for record in chunk.records() {
-                    let found = progress_of(&record.coordinates(), record.value().unwrap_or_default())?;
-                    progress = found.or_else(|| progress.take());
-                }
-                Ok(())
-            };
-            // Put back once it has read: a reader that has failed is of no more use.
-            let mut reader = match self.reader.take() {
-                Some(reader) => reader,
-                None => RangeReader::new(log)?,
-            };
-            reader.read(&changelog, from, ends.high, last).await?;
-            self.reader = Some(reader);
-            if progress.is_some() || from == ends.low {
-                return Ok(progress.and_then(|progress| progress.bounded));
-            }
-            back *= 8;
-        }
-    }
+/// The bounded run a task is in or was in last.
+async fn last_run(tails: &mut Tails, log: &dyn Log, app: &str, number: u32) -> Result<Option<BoundedRun>> {
+    let changelog = TopicPartition::new(Topology::changelog_of(app), number);
+    Ok(tails.last(log, &changelog).await?.and_then(|progress| progress.bounded))
 }
 
 #[cfg(test)]

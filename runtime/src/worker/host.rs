@@ -17,6 +17,8 @@ const TURNS: usize = 64;
 
 impl Worker<'_> {
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        // Partitions that were added are assigned too, and there is no task for them.
+        self.plan.check_inputs_now(self.log.as_ref())?;
         for number in numbers(partitions) {
             self.begin_restore(number)?;
         }

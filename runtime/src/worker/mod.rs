@@ -14,6 +14,7 @@
 mod bounded;
 mod commit;
 mod host;
+mod inputs;
 mod ledger;
 mod local_copy;
 mod measure;
@@ -46,6 +47,8 @@ pub use status::{InputStatus, Snapshot, StatusBoard, StoreStatus, TableWaitStatu
 use crate::avro::{Encoder, SchemaCache};
 use crate::error::{Error, Reaction, Result};
 use crate::fault_point;
+use crate::identity::Identity;
+use crate::kept;
 use crate::log::{Chunk, Consumer, Event, Log, Offset, Outgoing, Producer, Subscription, subject_of_value};
 use crate::notice::Notice;
 use crate::patience::Patience;
@@ -155,14 +158,22 @@ struct Plan {
     app: String,
     partitions: u32,
     parameters: String,
+    identity: Identity,
     encoders: Vec<Arc<Encoder>>,
     sinks: Vec<(Arc<str>, u32)>,
 }
 
 impl Plan {
-    fn make(log: &dyn Log, topology: &Topology) -> Result<Plan> {
-        let topics = log.topics()?;
-        let partitions = topology.validate(&topics)?;
+    /// What is kept of the application is compared first: what does not belong to it is refused before anything is made or joined.
+    async fn make(log: &dyn Log, topology: &Topology) -> Result<Plan> {
+        let topics = log.topics_of(&topology.topics())?;
+        topology.check_topics(&topics)?;
+        let (app, parameters) = (topology.app().to_owned(), topology.parameters_line());
+        let identity = Identity::of(topology, &topics);
+        if let Some(kept) = kept::kept(log, &app).await? {
+            kept.check(&app, &parameters, &identity)?;
+        }
+        let partitions = topology.co_partitioned(&topics)?;
         log.create_topics(&Topology::own_topics(topology.app(), partitions))?;
         let mut encoders = Vec::new();
         let mut sinks = Vec::new();
@@ -173,8 +184,7 @@ impl Plan {
             let found = found.ok_or_else(|| Error::UnknownTopic(sink.topic.clone()))?;
             sinks.push((Arc::from(sink.topic.as_str()), found.partitions));
         }
-        let (app, parameters) = (topology.app().to_owned(), topology.parameters_line());
-        Ok(Plan { app, partitions, parameters, encoders, sinks })
+        Ok(Plan { app, partitions, parameters, identity, encoders, sinks })
     }
 }
 
@@ -215,6 +225,7 @@ struct Worker<'a> {
     rounds: u64,
     /// Tasks have more to do than was done in one go.
     has_more_to_do: bool,
+    inputs: inputs::Look,
 }
 
 impl<'a> Worker<'a> {
@@ -276,6 +287,7 @@ impl<'a> Worker<'a> {
             others: bounded::Others::default(),
             rounds: 0,
             has_more_to_do: false,
+            inputs: inputs::Look::default(),
         })
     }
 
@@ -358,6 +370,7 @@ impl<'a> Worker<'a> {
 
     async fn tick(&mut self) -> Result<Flow> {
         let begun = Instant::now();
+        self.look_at_inputs()?;
         self.advance_idle_tasks();
         self.take_parked()?;
         self.process()?;

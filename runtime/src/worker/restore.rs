@@ -16,6 +16,7 @@ use crate::changelog::{BlockId, block_id};
 use crate::draw;
 use crate::error::{Error, Result};
 use crate::fault_point;
+use crate::kept::refuse_emptied;
 use crate::log::{Chunk, Offset, TopicPartition, Watermarks};
 use crate::task::{Phase, Task, TaskBuilder};
 
@@ -114,6 +115,7 @@ impl Worker<'_> {
             tasks: self.plan.partitions,
             sinks: &self.plan.sinks,
             parameters: &self.plan.parameters,
+            identity: &self.plan.identity,
             environment: &self.environment(),
             error_budget: self.options.error_budget,
             history: draw::history()?,
@@ -244,11 +246,14 @@ impl Worker<'_> {
         // The offsets first, then the end of the changelog: if these are somebody else's by now, because the group has given the task
         // away and we have not heard of it yet, then what was committed with them stands before that end, and it is no contradiction.
         let committed = self.log.committed(&self.plan.app)?;
-        let (end, high) = (hosted.restored_to, self.log.watermarks(changelog)?.high);
-        if end < high {
-            hosted.restore_end = high;
+        let (end, marks) = (hosted.restored_to, self.log.watermarks(changelog)?);
+        if end < marks.high {
+            hosted.restore_end = marks.high;
             self.side.seek(changelog.clone(), end);
             return Ok(());
+        }
+        if !hosted.task.has_state() {
+            refuse_emptied(&self.plan.app, changelog, marks.low)?;
         }
         self.side.release(vec![changelog.clone()]);
         self.begin_processing(number, end, &committed)

@@ -86,8 +86,14 @@ impl<'a> Sessions<'a> {
 
     async fn start(&mut self) -> Result<Worker<'_>> {
         let plan = match &self.plan {
-            Some(plan) => plan.clone(),
-            None => self.plan.insert(Arc::new(Plan::make(self.log.as_ref(), self.topology)?)).clone(),
+            Some(plan) => {
+                plan.check_inputs_now(self.log.as_ref())?;
+                plan.clone()
+            }
+            None => {
+                let made = Plan::make(self.log.as_ref(), self.topology).await?;
+                self.plan.insert(Arc::new(made)).clone()
+            }
         };
         let partitions = plan.partitions;
         let mut worker = Worker::join(
@@ -122,7 +128,10 @@ impl<'a> Sessions<'a> {
             _ => error,
         };
         if error.reaction() == Reaction::Stop {
-            return Err(error);
+            return Err(match &self.plan {
+                Some(plan) => plan.explain(self.log.as_ref(), error),
+                None => error,
+            });
         }
         self.patience.failed(&error);
         self.meter.left(self.patience.fault());

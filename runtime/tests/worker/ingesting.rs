@@ -11,7 +11,7 @@ use tidegate_runtime::log::{Log, TopicPartition, partition_for};
 use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{Error, Reaction};
 
-use crate::counting::{PARTITIONS, Place, Told};
+use crate::counting::{PARTITIONS, Place, Running, Told, until_end};
 use crate::faulty::{Call, Fault, FaultyLog};
 
 const COUNT: u64 = 50_000;
@@ -204,4 +204,30 @@ fn what_came_before_a_fault_of_the_source_is_written() {
     assert_eq!(failure.to_string(), "line 501 cannot be read");
     assert_eq!(log.met(Call::Commit), 1);
     check(&place, 500);
+}
+
+#[test]
+fn a_position_that_was_lost_is_no_first_start() {
+    let (place, made) = (Place::new(), Cell::new(0));
+    assert!(!run(&place.log, &made, 1_000).finished);
+    let changelog = TopicPartition::new("source-changelog", 0);
+    let high = place.log.watermarks(&changelog).unwrap().high;
+    place.log.trim(&changelog, high).unwrap();
+    let before = place.read("words").len();
+    let outcome = block_on(ingest(place.log.clone(), &options(), sequence(&made), std::future::pending()));
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("`source-changelog[0]` was emptied"), "{error}");
+    assert!(error.contains("reset --app source"), "{error}");
+    assert_eq!(place.read("words").len(), before, "nothing was written again");
+}
+
+#[test]
+fn the_name_of_a_processor_is_refused() {
+    let (mut place, made) = (Place::new(), Cell::new(0));
+    place.write(50);
+    Running::start(&place.log, until_end("a")).wait().unwrap();
+    let options = IngestOptions { app: "counting".to_owned(), ..options() };
+    let outcome = block_on(ingest(place.log.clone(), &options, sequence(&made), std::future::pending()));
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("`counting` is the name of an application that processes records"), "{error}");
 }

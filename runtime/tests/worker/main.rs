@@ -4,6 +4,7 @@
 //! - `copies`: of the changelog on this machine.
 //! - `earlier`: what a first start reads of its earlier output.
 //! - `faulty`: a log that fails on demand.
+//! - `identity`: state is only taken up by the application it belongs to, from the topics it has read.
 //! - `ingesting`: writing a sequence once, and stopping it.
 //! - `interleavings`: a test driver in small steps.
 //! - `judging`: a topology that notices what it was not shown in time.
@@ -25,6 +26,7 @@ mod counting;
 mod earlier;
 mod faults;
 mod faulty;
+mod identity;
 mod ingesting;
 mod interleavings;
 mod judging;

@@ -1,11 +1,11 @@
 use tidegate_runtime::Error;
-use tidegate_runtime::log::{GroupOffsets, Offset};
+use tidegate_runtime::log::{GroupOffsets, Offset, TopicPartition};
 use tidegate_runtime::task::ErrorBudget;
 use tidegate_runtime::worker::WorkerOptions;
 
 use crate::counting::{Place, Running, start_of, topology, until_end};
 
-fn refusal(running: Running) -> String {
+pub(crate) fn refusal(running: Running) -> String {
     match running.wait().unwrap_err() {
         error @ Error::Refused { .. } => error.to_string(),
         error => panic!("refused was expected, not: {error}"),
@@ -13,7 +13,7 @@ fn refusal(running: Running) -> String {
 }
 
 /// A place where one bounded run has been.
-fn used() -> Place {
+pub(crate) fn used() -> Place {
     let mut place = Place::new();
     place.write(500);
     Running::start(&place.log, until_end("a")).wait().unwrap();
@@ -48,7 +48,40 @@ fn group_offsets_without_a_changelog() {
     let changelog = place.log.topic("counting-changelog").unwrap().unwrap();
     place.log.delete_topic(&changelog.name).unwrap();
     let text = refusal(Running::start(&place.log, until_end("a")));
+    assert!(
+        text.contains("`counting-changelog` is missing") && text.contains("reset --app counting"),
+        "{text}"
+    );
+    for topic in ["counting-dead-letters", "counting-late", "counting-duplicates"] {
+        place.log.delete_topic(topic).unwrap();
+    }
+    let text = refusal(Running::start(&place.log, until_end("a")));
     assert!(text.contains("changelog is empty"), "{text}");
+}
+
+#[test]
+fn a_changelog_that_was_emptied_is_no_first_start() {
+    let place = used();
+    place.log.delete_group("counting").unwrap();
+    for partition in 0..4 {
+        let changelog = TopicPartition::new("counting-changelog", partition);
+        let high = place.log.watermarks(&changelog).unwrap().high;
+        place.log.trim(&changelog, high).unwrap();
+    }
+    let text = refusal(Running::start(&place.log, until_end("a")));
+    assert!(text.contains("was emptied") && text.contains("reset --app counting"), "{text}");
+    assert_eq!(place.count_output(), 500, "nothing was counted again");
+}
+
+#[test]
+fn one_task_whose_changelog_was_emptied_is_refused() {
+    let place = used();
+    place.log.delete_group("counting").unwrap();
+    let changelog = TopicPartition::new("counting-changelog", 2);
+    let high = place.log.watermarks(&changelog).unwrap().high;
+    place.log.trim(&changelog, high).unwrap();
+    let text = refusal(Running::start(&place.log, until_end("a")));
+    assert!(text.contains("`counting-changelog[2]` was emptied"), "{text}");
 }
 
 #[test]
@@ -66,7 +99,7 @@ fn a_changelog_whose_beginning_was_removed() {
     place.write(100);
     Running::start(&place.log, until_end("a")).wait().unwrap();
     for partition in 0..4 {
-        let changelog = tidegate_runtime::log::TopicPartition::new("counting-changelog", partition);
+        let changelog = TopicPartition::new("counting-changelog", partition);
         place.log.trim(&changelog, Offset(1)).unwrap();
     }
     let error = Running::start(&place.log, until_end("a")).wait().unwrap_err();

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -52,6 +52,13 @@ impl Administrator {
         until("topics to go", DEADLINE, || {
             self.topics().iter().all(|topic| !names.contains(&topic.as_str()))
         });
+    }
+
+    /// Gives a topic so many partitions in all.
+    pub fn add_partitions(&self, topic: &str, all: usize) {
+        let more = NewPartitions::new(topic, all);
+        let outcome = self.runtime.block_on(self.admin.create_partitions([&more], &Self::options())).unwrap();
+        outcome.into_iter().for_each(|one| drop(one.unwrap()));
     }
 
     pub fn groups(&self) -> Vec<String> {

@@ -53,7 +53,7 @@ impl FirstStart {
         let encoder = Arc::new(Encoder::new(SchemaId(1), INFRACTIONS.schema).unwrap());
         let topology = speeding_topology("speeding", SpeedingOptions::default());
         assert_eq!(topology.earlier_output(), Some(0));
-        let processor = topology.build(&TaskEnvironment::new(schemas.clone(), vec![encoder]));
+        let processor = topology.build(&TaskEnvironment::new(schemas.clone(), vec![encoder])).unwrap();
         let (clock, counters, outgoing) = Default::default();
         FirstStart { processor, schemas, clock, counters, outgoing }
     }

@@ -299,7 +299,8 @@ fn the_topology_says_what_it_is() {
     );
     assert_eq!(topology.describe(), expected);
     let encoder = Arc::new(Encoder::new(SchemaId(1), INFRACTIONS.schema).unwrap());
-    let mut processor = topology.build(&TaskEnvironment::new(SchemaCache::new(), vec![encoder]));
+    let environment = TaskEnvironment::new(SchemaCache::new(), vec![encoder]);
+    let mut processor = topology.build(&environment).unwrap();
     let names: Vec<String> = processor.stores().iter().map(|store| store.name().to_owned()).collect();
     assert_eq!(names, topology.stores(), "the declaration tells the truth");
 }

@@ -86,6 +86,10 @@ impl Log for KafkaLog {
         self.admin.topic(name)
     }
 
+    fn topics_of(&self, names: &[&str]) -> Result<Vec<TopicInfo>> {
+        self.admin.infos(names)
+    }
+
     fn delete_topic(&self, name: &str) -> Result<()> {
         self.admin.delete_topic(name)
     }

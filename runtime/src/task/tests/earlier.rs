@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::{chunk, input};
 use crate::changelog::History;
 use crate::error::{BadRecord, Reason};
+use crate::identity::Identity;
 use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition, Watermarks, partition_for};
 use crate::processor::{Context, Processor, Routes};
 use crate::store::Store;
@@ -52,6 +53,7 @@ fn task(number: u32, output_partitions: u32) -> (Task, Taken) {
         inputs: vec![Input::new(0, SourceKind::Stream, TopicPartition::new("topic-0", number))],
         processor: Box::new(Remembering(taken.clone())),
         parameters: String::new(),
+        identity: Identity::default(),
         error_budget: None,
         history: History(1),
         tasks: 2,

@@ -13,6 +13,7 @@ use super::input::{Input, choose};
 use super::{Task, TaskParts, Turn};
 use crate::changelog::History;
 use crate::error::BadRecord;
+use crate::identity::Identity;
 use crate::log::{Chunk, Offset, Outgoing, RecordRef, Records, TopicPartition};
 use crate::processor::{Context, Processor, Routes};
 use crate::store::Store;
@@ -182,6 +183,7 @@ fn parts_of(processor: Box<dyn Processor>, inputs: Vec<Input>) -> TaskParts {
         inputs,
         processor,
         parameters: String::new(),
+        identity: Identity::default(),
         error_budget: None,
         history: History(1),
         tasks: 1,

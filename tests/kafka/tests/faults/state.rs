@@ -131,7 +131,11 @@ fn a_changelog_that_was_emptied_behind_our_back_is_noticed() {
     let high = world.behind.watermarks("totals-changelog", 2).1;
     world.behind.trim("totals-changelog", 2, high);
     Process::start(job.processor("0", "--until-end"))
-        .refuses(4, &["invoices[2]", "changelog is empty", REMEDY]);
+        .refuses(4, &["`totals-changelog[2]` was emptied", REMEDY]);
+    // Nor without the group's offsets.
+    world.behind.delete_group("totals");
+    Process::start(job.processor("0", "--until-end"))
+        .refuses(4, &["`totals-changelog[2]` was emptied", REMEDY]);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn a_changelog_that_was_deleted_behind_our_back_is_noticed() {
     let job = Job::totals(&world);
     half_done(&job);
     world.behind.delete_topics(&["totals-changelog"]);
-    Process::start(job.processor("0", "--until-end")).refuses(4, &["changelog is empty", REMEDY]);
+    Process::start(job.processor("0", "--until-end")).refuses(4, &["`totals-changelog` is missing", REMEDY]);
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Admin {
     }
 
     /// Those of these topics that exist, by name.
-    fn infos(&self, names: &[&str]) -> Result<Vec<TopicInfo>> {
+    pub(super) fn infos(&self, names: &[&str]) -> Result<Vec<TopicInfo>> {
         let seen = topics::describe(&*self.client()?, names, "look up topics")?;
         let names: Vec<&str> = seen.keys().map(String::as_str).collect();
         let cleanup = configs::cleanup(&*self.client()?, &names)?;
