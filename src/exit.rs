@@ -1,6 +1,6 @@
 //! Exit codes: the contract with scripts, and how an error finds its code.
 //!
-//! Promise: a code means the same in every command and never changes its meaning. The README and `--help` print [`TABLE`].
+//! Promise: a code means the same in every command and never changes its meaning. `docs/exit-codes.md` and `--help` list [`TABLE`].
 
 use std::fmt;
 use std::io::{self, ErrorKind};
