@@ -163,7 +163,7 @@ fn a_huge_key_is_quoted_in_part_and_stays_whole_where_it_fits() {
     let message = dead[0].headers.iter().find(|(name, _)| name == "message").map(|(_, value)| value).unwrap();
     // head -c 300000 /dev/zero | tr '\0' '\377' | sha256sum
     let expected = format!(
-        "key `{}…` (300000 bytes, SHA-256 76b0aeaa517d0aafaa054a563434429a184a7f7e10c6403136c9daf1ed281024) is not the customer's id, `c`",
+        "key `{}…` (300000 bytes, SHA-256 76b0aeaa517d0aafaa054a563434429a184a7f7e10c6403136c9daf1ed281024) is not the customer_id, `c`",
         r"\xff".repeat(256)
     );
     assert_eq!(std::str::from_utf8(message).unwrap(), expected);

@@ -50,12 +50,13 @@ impl Kept {
 /// # Errors
 /// [`Error::Refused`] where its state has been there and is gone; whatever the log reports.
 pub async fn kept(log: &dyn Log, app: &str) -> Result<Option<Kept>> {
-    let own: Vec<String> = Topology::own_topics(app, 1).into_iter().map(|spec| spec.name).collect();
-    let found = log.topics_of(&own.iter().map(String::as_str).collect::<Vec<_>>())?;
     let changelog = Topology::changelog_of(app);
-    let Some(tasks) = found.iter().find(|topic| topic.name == changelog).map(|topic| topic.partitions) else {
-        // They are all made at once, and a reset removes the changelog first and these last.
-        return found.first().map_or(Ok(None), |other| Err(missing(app, &other.name)));
+    let mut others = Topology::own_topics(app, 1);
+    others.retain(|spec| spec.name != changelog);
+    let others = log.topics_of(&others.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>())?;
+    // Asked for last, because it is created first: another worker may create them meanwhile. A reset deletes it first and the others last.
+    let Some(tasks) = log.topic(&changelog)?.map(|topic| topic.partitions) else {
+        return others.first().map_or(Ok(None), |other| Err(missing(app, &other.name)));
     };
     let partitions: Vec<_> =
         (0..tasks).map(|number| TopicPartition::new(changelog.as_str(), number)).collect();

@@ -210,18 +210,31 @@ pub struct Infraction {
     /// Which bracket of which schedule decided.
     pub rule: String,
     /// 1 for the first event of this id in a run, then one more for each. The last event of an id counts, whatever its revision.
+    #[serde(default = "first_revision")]
     pub revision: i32,
     /// Whether it is in force.
+    #[serde(default)]
     pub state: InfractionState,
     /// The cause of this event: `reading`, `radar`, `vehicle` or `earlier-run`.
+    #[serde(default = "first_reason")]
     pub reason: String,
 }
 
+/// Version 1 did not carry a revision, a state and a reason: its infractions were issued once.
+fn first_revision() -> i32 {
+    1
+}
+
+fn first_reason() -> String {
+    "reading".to_owned()
+}
+
 /// Whether an infraction is in force (law 18).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InfractionState {
     /// In force; nothing was in force before.
+    #[default]
     Issued,
     /// In force instead of what was before.
     Revised,

@@ -29,6 +29,10 @@ use super::Watched;
 /// More than any number of scrapers and probes of one process; each costs a few kilobytes.
 const MAX_CONNECTIONS: usize = 64;
 
+/// How many connections the system may keep until they are accepted. With the standard library's 128, a burst of clients overflows it, and
+/// whoever comes then tries again only after a second.
+const BACKLOG: i32 = 4_096;
+
 /// How long a client may take to send the head of its request: it is one packet.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -41,6 +45,7 @@ const PATHS: &str = "there is `/metrics`, `/healthz` and `/readyz`\n";
 pub(super) fn start(listener: TcpListener, watched: Watched) -> Result<()> {
     let failed = "could not start the metrics' thread";
     listener.set_nonblocking(true).context(failed)?;
+    rustix::net::listen(&listener, BACKLOG).context(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // For asking the log, which is done once at a time.

@@ -102,7 +102,8 @@ fn every_flag_in_the_docs_is_one_of_its_commands() {
 fn the_page_of_topics_lists_the_table_of_topics() {
     let page = page("docs/topics.md");
     for topic in tidegate_schemas::TOPICS {
-        let code = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let code =
+            |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let row = format!(
             "| `{}` | `{}` | {} | {} | {} |",
             topic.name,

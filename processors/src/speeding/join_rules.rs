@@ -62,9 +62,17 @@ struct InfractionRef<'s> {
     currency: &'s str,
     points: i32,
     rule: &'s str,
+    // Version 1 did not carry these: its infractions were issued once.
+    #[serde(default)]
     revision: i32,
+    #[serde(default = "issued")]
     state: InfractionState,
+    #[serde(default)]
     reason: &'s str,
+}
+
+fn issued() -> InfractionState {
+    InfractionState::Issued
 }
 
 /// What of a reading is not in its keys and time.

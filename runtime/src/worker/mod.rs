@@ -174,7 +174,11 @@ impl Plan {
             kept.check(&app, &parameters, &identity)?;
         }
         let partitions = topology.co_partitioned(&topics)?;
-        log.create_topics(&Topology::own_topics(topology.app(), partitions))?;
+        // The changelog first, and alone: without it the others are taken for what is left of lost state.
+        let own = Topology::own_topics(topology.app(), partitions);
+        let (changelog, others) = own.split_at(1);
+        log.create_topics(changelog)?;
+        log.create_topics(others)?;
         let mut encoders = Vec::new();
         let mut sinks = Vec::new();
         for sink in topology.sinks() {

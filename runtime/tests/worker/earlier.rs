@@ -91,7 +91,9 @@ impl Place {
 
     fn reset(&self) {
         self.log.delete_group("remembering").unwrap();
-        self.log.delete_topic(&Topology::changelog_of("remembering")).unwrap();
+        for own in Topology::own_topics("remembering", 1) {
+            self.log.delete_topic(&own.name).unwrap();
+        }
     }
 
     fn count_results(&self) -> i64 {

@@ -1,4 +1,4 @@
-//! The named cases of laws 12, 18 and 19: what is committed, in order, and what is told of radar `r` and vehicle `V` in the end.
+//! The named cases of laws 12, 18 and 19: what is committed, in order, and what is told of gate `r` and wagon `V` in the end.
 
 use super::oracle::check;
 use super::task::{Inputs, Task};
@@ -8,11 +8,11 @@ use crate::join::OutcomeState;
 
 #[derive(Clone, Copy, Debug)]
 enum Item {
-    /// A limit of radar `r`: valid from, limit, partition of the radars.
+    /// A limit of gate `r`: valid from, limit, partition of the gates.
     Limit(i64, i64, usize),
-    /// An owner of vehicle `V`.
+    /// An owner of wagon `V`.
     Owner(i64, Option<char>),
-    /// The vehicle passes the radar, at this speed.
+    /// The wagon passes the gate, at this speed.
     Passes(i64, i64),
     /// Another one does.
     TimeIs(i64),
@@ -90,7 +90,7 @@ fn cases_of_order() -> Vec<Case> {
             "unidentified, ISSUED A, VOIDED",
         ),
         (
-            "held for its vehicle, the limit goes up",
+            "held for its wagon, the limit goes up",
             9,
             vec![LIMIT, PASSES, Step, Limit(5, 70, 0), Step, TimeIs(17)],
             "",
@@ -170,11 +170,11 @@ fn run(hold_for: i64, script: &[Item]) -> String {
                 register(&mut inputs, TABLES[2], 'V', from, name.map(|name| i64::from(u32::from(name))))
             }
             Passes(time, speed) => {
-                inputs.readings.push(Reading { radar: 'r', plate: 'V', time, sequence: 0, speed });
+                inputs.readings.push(Reading { gate: 'r', tag: 'V', time, sequence: 0, speed });
                 READINGS
             }
             TimeIs(time) => {
-                inputs.readings.push(Reading { radar: 'a', plate: 'a', time, sequence: 0, speed: 0 });
+                inputs.readings.push(Reading { gate: 'a', tag: 'a', time, sequence: 0, speed: 0 });
                 READINGS
             }
             Step => {
@@ -194,9 +194,8 @@ fn run(hold_for: i64, script: &[Item]) -> String {
 }
 
 fn told(world: &World, task: &Task) -> String {
-    let of_vehicle = |offset: &&usize| world.inputs.readings[**offset].plate == 'V';
-    let mut told =
-        vec!["unidentified".to_owned(); task.output.unidentified.iter().filter(of_vehicle).count()];
+    let of_wagon = |offset: &&usize| world.inputs.readings[**offset].tag == 'V';
+    let mut told = vec!["unidentified".to_owned(); task.output.unidentified.iter().filter(of_wagon).count()];
     for event in &task.output.events {
         let owner = u32::try_from(event.fined.owner).ok().and_then(char::from_u32).unwrap();
         told.push(match event.state {

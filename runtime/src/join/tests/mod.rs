@@ -1,4 +1,4 @@
-//! The join driven without a log: readings, the limits of radars (broadcast) and the owners of vehicles (table).
+//! The join driven without a log: readings, the limits of gates (broadcast) and the owners of wagons (table).
 //!
 //! `task` hosts the operator as a worker does: in steps that read the tables first, with commits, kills and resets. `cases` are the named
 //! cases of laws 12, 18 and 19. `worlds` plays random interleavings against `oracle`, which sees all input before it decides anything and shares no
@@ -22,15 +22,15 @@ use crate::time::EventTime;
 
 pub(super) const DAY: i64 = 24 * 60 * 60 * 1_000;
 
-/// Inputs are known by number: the readings, two partitions of radars, one of vehicles.
+/// Inputs are known by number: the readings, two partitions of gates, one of wagons.
 pub(super) const READINGS: usize = 0;
 pub(super) const TABLES: [usize; 3] = [1, 2, 3];
 
 /// A reading. Times are days.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Reading {
-    pub(super) radar: char,
-    pub(super) plate: char,
+    pub(super) gate: char,
+    pub(super) tag: char,
     pub(super) time: i64,
     pub(super) sequence: u8,
     pub(super) speed: i64,
@@ -38,12 +38,12 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn id(&self) -> OutcomeId {
-        let text = format!("{} {} {} {}", self.radar, self.plate, self.time, self.sequence);
+        let text = format!("{} {} {} {}", self.gate, self.tag, self.time, self.sequence);
         OutcomeId::of(&[text.as_bytes()])
     }
 }
 
-/// From `from` on, the radar `key` has a limit, or the vehicle `key` an owner.
+/// From `from` on, the gate `key` has a limit, or the wagon `key` an owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Registered {
     pub(super) key: char,
@@ -101,7 +101,7 @@ impl JoinRules for Fines {
     fn read_item(&mut self, record: &RecordRef<'_>) -> Result<JoinItem<Reading>, BadRecord> {
         let item: Reading = value(record)?;
         let (broadcast_key, table_key) =
-            (Key::from(bytes_of(item.radar).as_slice()), Key::from(bytes_of(item.plate).as_slice()));
+            (Key::from(bytes_of(item.gate).as_slice()), Key::from(bytes_of(item.tag).as_slice()));
         Ok(JoinItem { time: EventTime(item.time * DAY), broadcast_key, table_key, item })
     }
 

@@ -27,11 +27,11 @@ fn verdict(speed: i64, limit: Option<i64>, owner: Option<i64>) -> Verdict {
     }
 }
 
-/// The registration that decides as of a reading's time, of the radar or of the vehicle: among those before `ends`, the latest valid one, of equal
+/// The registration that decides as of a reading's time, of the gate or of the wagon: among those before `ends`, the latest valid one, of equal
 /// ones the greatest (partition, offset).
-fn deciding(inputs: &Inputs, ends: [usize; 3], reading: &Reading, of_radar: bool) -> Option<Place> {
-    let key = if of_radar { reading.radar } else { reading.plate };
-    let tables = TABLES.iter().filter(|table| (**table != TABLES[2]) == of_radar);
+fn deciding(inputs: &Inputs, ends: [usize; 3], reading: &Reading, of_gate: bool) -> Option<Place> {
+    let key = if of_gate { reading.gate } else { reading.tag };
+    let tables = TABLES.iter().filter(|table| (**table != TABLES[2]) == of_gate);
     let all = tables.flat_map(|table| {
         inputs.tables[table - 1][..ends[table - 1]]
             .iter()
@@ -49,8 +49,7 @@ fn value(inputs: &Inputs, place: Option<Place>) -> Option<i64> {
 }
 
 fn judge(inputs: &Inputs, ends: [usize; 3], reading: &Reading) -> Verdict {
-    let [limit, owner] =
-        [true, false].map(|of_radar| value(inputs, deciding(inputs, ends, reading, of_radar)));
+    let [limit, owner] = [true, false].map(|of_gate| value(inputs, deciding(inputs, ends, reading, of_gate)));
     verdict(reading.speed, limit, owner)
 }
 
@@ -68,7 +67,7 @@ fn decide_all(inputs: &Inputs) -> (BTreeMap<OutcomeId, Fined>, BTreeMap<OutcomeI
             continue;
         }
         stream_time = stream_time.max(reading.time);
-        let by = [true, false].map(|of_radar| deciding(inputs, all(inputs), reading, of_radar));
+        let by = [true, false].map(|of_gate| deciding(inputs, all(inputs), reading, of_gate));
         decided_by.insert(id, by.into_iter().flatten().collect());
         match judge(inputs, all(inputs), reading) {
             Verdict::Under => continue,

@@ -8,11 +8,11 @@ use crate::join::Side::{Broadcast, Table};
 use crate::join::{OutcomeReason, OutcomeState};
 use crate::log::TopicPartition;
 
-const RADARS: usize = TABLES[0];
-const VEHICLES: usize = TABLES[2];
+const GATES: usize = TABLES[0];
+const WAGONS: usize = TABLES[2];
 
 fn reading(time: i64, sequence: u8, speed: i64) -> Reading {
-    Reading { radar: 'r', plate: 'V', time, sequence, speed }
+    Reading { gate: 'r', tag: 'V', time, sequence, speed }
 }
 
 /// A task with its inputs.
@@ -27,12 +27,12 @@ impl Story {
     }
 
     fn limit(&mut self, from: i64, limit: impl Into<Option<i64>>) -> &mut Story {
-        self.inputs.tables[RADARS - 1].push(Registered { key: 'r', from, value: limit.into() });
+        self.inputs.tables[GATES - 1].push(Registered { key: 'r', from, value: limit.into() });
         self
     }
 
     fn owner(&mut self, from: i64, owner: impl Into<Option<i64>>) -> &mut Story {
-        self.inputs.tables[VEHICLES - 1].push(Registered { key: 'V', from, value: owner.into() });
+        self.inputs.tables[WAGONS - 1].push(Registered { key: 'V', from, value: owner.into() });
         self
     }
 
@@ -41,9 +41,9 @@ impl Story {
         self
     }
 
-    /// Somebody else passes, under the limit of another radar.
+    /// Somebody else passes, under the limit of another gate.
     fn time_is(&mut self, time: i64) -> &mut Story {
-        self.inputs.readings.push(Reading { radar: 'a', plate: 'a', time, sequence: 0, speed: 0 });
+        self.inputs.readings.push(Reading { gate: 'a', tag: 'a', time, sequence: 0, speed: 0 });
         self
     }
 
@@ -196,20 +196,20 @@ fn idle_time_gives_up_too() {
 fn a_bad_record_moves_no_time() {
     let mut story = Story::new(30);
     story.passes(7, 60).step();
-    for (source, topic) in [(0, "radars"), (1, "vehicles"), (2, "readings")] {
+    for (source, topic) in [(0, "gates"), (1, "wagons"), (2, "readings")] {
         story.task.feed(source, &TopicPartition::new(topic, 0), 9, 'V', 99, b"{");
     }
     story.task.commit();
     assert_eq!((story.task.held(), story.task.output.dead.len()), (vec![7], 3));
 }
 
-/// `count` readings of the one radar, at days 7 to 16, each of a vehicle of its own number of times.
+/// `count` readings of the one gate, at days 7 to 16, each of a wagon of its own number of times.
 fn many(story: &mut Story, count: usize) {
     for number in 0..count {
-        let plate = char::from(b'A' + (number % 13) as u8);
+        let tag = char::from(b'A' + (number % 13) as u8);
         let time = 7 + number as i64 * 10 / count as i64;
         let sequence = (number / 13 % 256) as u8;
-        story.inputs.readings.push(Reading { radar: 'r', plate, time, sequence, speed: 60 });
+        story.inputs.readings.push(Reading { gate: 'r', tag, time, sequence, speed: 60 });
     }
 }
 
@@ -224,7 +224,7 @@ fn a_registration_judges_only_what_it_touches_and_could_change() {
         JUDGED.get() - before
     };
     let mut register = |key, from, value| {
-        story.inputs.tables[VEHICLES - 1].push(Registered { key, from, value: Some(value) });
+        story.inputs.tables[WAGONS - 1].push(Registered { key, from, value: Some(value) });
         judged(&mut story)
     };
     assert_eq!(register('A', 0, 1), 200, "its readings");
@@ -238,8 +238,8 @@ fn a_registration_judges_only_what_it_touches_and_could_change() {
 fn a_registration_that_touches_many_is_one_entry_and_is_worked_off_in_parts() {
     let mut story = Story::new(30);
     many(&mut story, 2_600);
-    for plate in 'A'..='M' {
-        story.inputs.tables[VEHICLES - 1].push(Registered { key: plate, from: 0, value: Some(1) });
+    for tag in 'A'..='M' {
+        story.inputs.tables[WAGONS - 1].push(Registered { key: tag, from: 0, value: Some(1) });
     }
     story.limit(0, 50).step();
     assert_eq!(story.told().len(), 2_600);
@@ -271,8 +271,8 @@ fn a_registration_that_touches_many_is_one_entry_and_is_worked_off_in_parts() {
 fn a_second_registration_in_between_is_right_too() {
     let mut story = Story::new(30);
     many(&mut story, 2_600);
-    for plate in 'A'..='M' {
-        story.inputs.tables[VEHICLES - 1].push(Registered { key: plate, from: 0, value: Some(1) });
+    for tag in 'A'..='M' {
+        story.inputs.tables[WAGONS - 1].push(Registered { key: tag, from: 0, value: Some(1) });
     }
     story.limit(0, 50).step();
     story.limit(0, 55);
@@ -302,8 +302,8 @@ fn a_jump_of_time_is_caught_up_with_in_parts_that_are_invisible() {
     story.task.commit();
     story.task.kill();
     // These readings are forgotten, though the join has not come to them.
-    story.inputs.tables[VEHICLES - 1].push(Registered { key: 'M', from: 16, value: Some(1) });
-    story.inputs.tables[VEHICLES - 1].push(Registered { key: 'M', from: 17, value: Some(1) });
+    story.inputs.tables[WAGONS - 1].push(Registered { key: 'M', from: 16, value: Some(1) });
+    story.inputs.tables[WAGONS - 1].push(Registered { key: 'M', from: 17, value: Some(1) });
     story.read_tables();
     let mut parts = 0;
     while story.task.work_off() {
@@ -312,7 +312,7 @@ fn a_jump_of_time_is_caught_up_with_in_parts_that_are_invisible() {
     story.task.commit();
     assert_eq!(parts, 1, "it forgets what it gives up");
     assert_eq!(story.task.output.unidentified.len(), 2_600);
-    assert_eq!(story.task.output.late.keys().collect::<Vec<_>>(), [&(VEHICLES, 0)]);
+    assert_eq!(story.task.output.late.keys().collect::<Vec<_>>(), [&(WAGONS, 0)]);
     assert_eq!((story.task.entries_of("remembered"), story.told().len()), (0, 0));
 }
 
@@ -349,7 +349,7 @@ fn a_join_whose_task_never_works_off_gives_the_same() {
     story.task.take(&story.inputs);
     story.task.commit();
     assert_eq!(story.told(), [(Issued, 1, Registration(Table), 1), (Issued, 1, Item, 1)]);
-    story.inputs.readings.push(Reading { plate: 'W', ..reading(9, 0, 60) });
+    story.inputs.readings.push(Reading { tag: 'W', ..reading(9, 0, 60) });
     story.time_is(39).time_is(40);
     while story.task.position(READINGS) < story.inputs.readings.len() {
         story.task.take(&story.inputs);
@@ -359,7 +359,7 @@ fn a_join_whose_task_never_works_off_gives_the_same() {
     story.read_tables();
     story.task.commit();
     assert_eq!(story.task.output.unidentified, [2]);
-    assert_eq!(story.task.output.late.keys().collect::<Vec<_>>(), [&(VEHICLES, 1)], "day 8 is forgotten");
+    assert_eq!(story.task.output.late.keys().collect::<Vec<_>>(), [&(WAGONS, 1)], "day 8 is forgotten");
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl Task {
         for offset in self.position(table)..end {
             let Registered { key, from, value } = &inputs.tables[table - 1][offset];
             let (source, topic, partition) =
-                if table == TABLES[2] { (1, "vehicles", 0) } else { (0, "radars", table as u32 - 1) };
+                if table == TABLES[2] { (1, "wagons", 0) } else { (0, "gates", table as u32 - 1) };
             let value = serde_json::to_vec(&(from, value)).unwrap();
             self.feed(source, &TopicPartition::new(topic, partition), offset, *key, *from, &value);
             self.now.positions[table] = offset + 1;
@@ -149,7 +149,7 @@ impl Task {
         let reading = &inputs.readings[offset];
         let value = serde_json::to_vec(reading).unwrap();
         let partition = TopicPartition::new("readings", 0);
-        self.feed(2, &partition, offset, reading.plate, reading.time, &value);
+        self.feed(2, &partition, offset, reading.tag, reading.time, &value);
         self.now.positions[READINGS] = offset + 1;
         self.note_remembered();
     }
@@ -246,7 +246,7 @@ impl Task {
         let (partition, offset) = origin.split_once('@').unwrap();
         let offset: usize = offset.parse().unwrap();
         let input =
-            ["readings[0]", "radars[0]", "radars[1]", "vehicles[0]"].iter().position(|at| *at == partition);
+            ["readings[0]", "gates[0]", "gates[1]", "wagons[0]"].iter().position(|at| *at == partition);
         match (topic, header("kind")) {
             _ if topic == "dead" => {
                 let [key, value] =

@@ -185,8 +185,8 @@ fn readings(passings: &[Passing]) -> Vec<Reading> {
     let (mut clock, mut readings) = (40, Vec::<Reading>::new());
     for passing in passings {
         clock += passing.advance;
-        let (radar, plate, sequence, speed) = passing.reading;
-        let mut reading = Reading { radar, plate, time: clock - passing.behind, sequence, speed };
+        let (gate, tag, sequence, speed) = passing.reading;
+        let mut reading = Reading { gate, tag, time: clock - passing.behind, sequence, speed };
         if let Some((of, speed)) = passing.again.as_ref().filter(|_| !readings.is_empty()) {
             reading = of.get(&readings).clone();
             reading.speed = speed.unwrap_or(reading.speed);
@@ -210,8 +210,8 @@ fn registerings(keys: [char; 2], values: [i64; 3]) -> impl Strategy<Value = Vec<
 }
 
 fn worlds() -> impl Strategy<Value = World> {
-    let radars = || registerings(['r', 's'], [30, 50, 70]);
-    let tables = (radars(), radars(), registerings(['V', 'W'], [1, 2, 3]));
+    let gates = || registerings(['r', 's'], [30, 50, 70]);
+    let tables = (gates(), gates(), registerings(['V', 'W'], [1, 2, 3]));
     (passings(), tables, prop::sample::select(vec![0_i64, 7, 30, 45])).prop_map(
         |(passings, tables, hold_for)| {
             let readings = readings(&passings);
