@@ -47,7 +47,7 @@ impl Console {
 
     /// A line on standard error, also under `--quiet`: something is wrong with the input, and the work goes on.
     pub(crate) fn problem(self, line: impl fmt::Display) {
-        let _ = writeln!(io::stderr(), "{line}");
+        let _ = writeln!(io::stderr(), "{}", printable(&line.to_string()));
     }
 
     /// What a user should know and need not act on at once.

@@ -82,8 +82,9 @@ fn rows<'g>(log: &dyn Log, group: &'g GroupInfo) -> Result<Vec<Row<'g>>> {
         }
     }
     let all: Vec<TopicPartition> = partitions.keys().map(|partition| (*partition).clone()).collect();
-    // The stable ends first: an end that has moved on meanwhile holds nothing back.
-    let (readable, marks) = (log.stable_ends(&all)?, log.watermarks_of(&all)?);
+    // The stable ends last: a transaction that was committed between the two questions holds nothing back.
+    let marks = log.watermarks_of(&all)?;
+    let readable = log.stable_ends(&all)?;
     let known = partitions.into_values().zip(readable.into_iter().zip(marks));
     let row = |(partition, ((offset, member), (readable, marks))): (TopicPartition, Known<'g>)| Row {
         partition,

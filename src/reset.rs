@@ -7,12 +7,15 @@ use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use tidegate_runtime::kept::kept;
 use tidegate_runtime::log::Log;
 use tidegate_runtime::topology::Topology;
 
 use crate::cli::Context;
 use crate::exit::Exit;
 use crate::name;
+use crate::process::is_first_output;
+use crate::workers::block_on;
 
 /// `reset`.
 #[derive(Args, Debug)]
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &Reset, context: &Context) -> Result<Exit> {
         let message = format!("this would delete {what}; nothing was touched, add --yes to do it");
         return Err(Exit::Usage.because(message));
     }
+    let outputs = outputs(&*log, app);
     if group.is_some() {
         log.delete_group(app)?;
     }
@@ -57,10 +61,23 @@ pub(crate) fn run(args: &Reset, context: &Context) -> Result<Exit> {
     for topic in &topics {
         log.delete_topic(topic)?;
     }
-    context.console.say(format_args!(
-        "reset: deleted {what}; results it wrote into other topics stay, and its next run writes them again"
-    ));
+    context
+        .console
+        .say(format_args!("reset: deleted {what}; its results stay, and its next run writes them again"));
+    for output in outputs.iter().filter(|output| !is_first_output(app, output)) {
+        context.console.say(format_args!(
+            "reset: `{app}` wrote to `{output}`; to go on with that topic, add `--output {output}`"
+        ));
+    }
     Ok(Exit::Done)
+}
+
+/// The topics it wrote to, if its state names them: without that state, the next start chooses anew. A state that cannot be read does not
+/// keep anybody from a reset.
+fn outputs(log: &dyn Log, app: &str) -> Vec<String> {
+    let kept = block_on(kept(log, app)).ok().and_then(std::result::Result::ok).flatten();
+    let identity = kept.and_then(|kept| kept.progress).and_then(|progress| progress.identity);
+    identity.map(|identity| identity.outputs).unwrap_or_default()
 }
 
 /// Those on this machine; on others a copy is found to be of no use when the application starts there.

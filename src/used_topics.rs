@@ -11,7 +11,8 @@ use tidegate_schemas::{TOPICS, Topic};
 /// For commands that may be the first on a log.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct PartitionArgs {
-    /// Partitions of the topics that are made now; 4 by default, and 1 for `radars` and `owners` always.
+    /// Partitions of the topics that are created now [default: 4, or as many as the topics they are read with or made of; `radars` and
+    /// `owners` always have 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     partitions: Option<u32>,
 }
@@ -30,6 +31,12 @@ impl UsedTopic {
     /// A topic of the table.
     pub(crate) fn of_table(shape: &'static Topic) -> UsedTopic {
         UsedTopic { name: shape.name.to_owned(), shape, partitions_of: None }
+    }
+
+    /// A topic that is read together with `like`, if that is there: it gets as many partitions, unless every task reads it whole.
+    pub(crate) fn input(name: &str, shape: &'static Topic, like: Option<&str>) -> UsedTopic {
+        let like = like.filter(|_| shape.partitions > 1);
+        UsedTopic { name: name.to_owned(), shape, partitions_of: like.map(str::to_owned) }
     }
 
     /// A topic that holds what is made of `input`: it gets as many partitions.

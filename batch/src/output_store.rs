@@ -227,11 +227,17 @@ impl OutputStore {
     }
 }
 
-/// The instance of a business day and the parameters it was begun with; made when there is none.
+/// The instance of a business day and its parameters: those given now, if there is none or if it has no discount yet.
 fn instance(tx: &Connection, date: &str, given: &Parameters) -> rusqlite::Result<(i64, Parameters)> {
     tx.execute(
         "INSERT INTO job_instances (job, business_date, zone, percent, rounding) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO NOTHING",
+        params![JOB, date, given.zone, given.percent, given.rounding],
+    )?;
+    // A run that found nothing binds nobody: without this, a mistyped percentage could never be corrected.
+    tx.execute(
+        "UPDATE job_instances SET zone = ?3, percent = ?4, rounding = ?5 WHERE job = ?1 AND business_date = ?2
+         AND NOT EXISTS (SELECT 1 FROM discounts WHERE discounts.instance_id = job_instances.instance_id)",
         params![JOB, date, given.zone, given.percent, given.rounding],
     )?;
     tx.query_row(

@@ -21,6 +21,7 @@ use tidegate_runtime::worker::{self, StatusBoard, WorkerOptions};
 
 use self::progress::Progress;
 use self::topics::Topics;
+pub(crate) use self::topics::is_first_output;
 use crate::cli::Context;
 use crate::connection::{HostingArgs, SESSION_TIMEOUT, Timing};
 use crate::console::{Console, Output};
@@ -47,7 +48,7 @@ struct Common {
     /// Print the topology, as text or as a Mermaid flow chart, and exit; needs no log.
     #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, default_missing_value = "text")]
     describe: Option<Description>,
-    /// Process up to the end found at the first start, close every window, and exit.
+    /// Process up to the end found at the first start, close every window, and exit. Later records of these windows are late.
     #[arg(long)]
     until_end: bool,
     /// When all inputs have been quiet for so long, let stream time follow the clock, so that the last windows close.
@@ -221,7 +222,11 @@ fn host(topology: Topology, topics: &Topics, common: &Common, context: &Context)
         news.iter().for_each(|line| console.say(line));
     };
     workers::run(common.workers, &stop, work, look)?;
-    show_summary(app, &status, console);
+    let has_closed_windows = show_summary(app, &status, console);
+    if common.until_end && !stop.is_requested() && has_closed_windows {
+        console
+            .say(format_args!("{app}: every window is closed: later records of these windows will be late"));
+    }
     let finished = !common.until_end || (stop.is_requested() && has_ended(app, &*log, &status)?);
     Ok(stop.exit(finished))
 }
@@ -237,17 +242,19 @@ fn run_worker(log: Arc<dyn Log>, topology: &Topology, options: WorkerOptions, st
     Ok(block_on(worker::run(log, topology, options, stop.requested()))??)
 }
 
-/// The counts are part of the state: they begin with the application, not with this run.
-fn show_summary(app: &str, status: &StatusBoard, console: Console) {
+/// The counts are part of the state: they begin with the application, not with this run. True if it has closed windows.
+fn show_summary(app: &str, status: &StatusBoard, console: Console) -> bool {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let tasks = status.tasks();
     for (name, count) in tasks.values().flat_map(|task| task.counters.iter()) {
         *counts.entry(name.to_owned()).or_default() += count;
     }
+    let has_closed_windows = counts.contains_key("windows-closed");
     let lag_records: i64 = tasks.values().map(|task| task.lag_records).sum();
     let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let counts = if counts.is_empty() { "nothing yet".to_owned() } else { counts.join(", ") };
     console.say(format_args!("{app}: since its first start: {counts}; lag {lag_records} records"));
+    has_closed_windows
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::{duration, name};
 
 /// The default name.
-const APP: &str = "speeding";
+pub(super) const APP: &str = "speeding";
 
 /// `process speeding`.
 #[derive(Args, Debug)]

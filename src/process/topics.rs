@@ -9,7 +9,9 @@ use tidegate_runtime::kept::Kept;
 use tidegate_runtime::log::Log;
 use tidegate_runtime::topology::{Sink, Topology};
 use tidegate_schemas::Topic;
+use tidegate_schemas::topics::{CUSTOMER_TOTALS, INFRACTIONS};
 
+use super::{speeding, totals};
 use crate::used_topics::{self, PartitionArgs, UsedTopic};
 
 /// The topics of a processor: the rows of the table whose shapes they have, and their names.
@@ -49,20 +51,43 @@ impl Topics {
             (Some(told), Some(before)) if *told != before => Err(other_output(app, &before, told).into()),
             (Some(told), _) => Ok(told.clone()),
             (None, Some(before)) => Ok(before),
-            (None, None) if app == self.default_app => Ok(row.name.to_owned()),
-            (None, None) => Ok(format!("{app}-{}", row.name)),
+            (None, None) => Ok(first_output(app, self.default_app, row)),
         }
     }
 
     /// Creates what is missing: inputs of the table and the output. An input with another name must be there.
     pub(super) fn create(&self, log: &dyn Log, topology: &Topology, partitions: PartitionArgs) -> Result<()> {
-        let inputs = self.inputs.iter().map(|(_, name)| name.as_str());
-        let last = inputs.clone().next_back().unwrap_or_default();
-        used_topics::create(log, &used_topics::known(inputs), partitions)?;
+        let names: Vec<&str> = self.inputs.iter().map(|(_, name)| name.as_str()).collect();
+        let found = log.topics_of(&names)?;
+        let is_there = |name: &str| found.iter().any(|topic| topic.name == name);
+        // Before anything is created: a name that was mistyped leaves nothing behind.
+        if let Some(missing) =
+            names.iter().find(|name| !is_there(name) && tidegate_schemas::topic(name).is_none())
+        {
+            return Err(Error::UnknownTopic((*missing).to_owned()).into());
+        }
+        // Inputs that are joined need the same number of partitions: a missing one gets those of one that is there.
+        let mut joined = self.inputs.iter().filter(|(row, _)| row.partitions > 1);
+        let like = joined.find(|(_, name)| is_there(name)).map(|(_, name)| name.as_str());
+        let input = |(row, name): &(&'static Topic, String)| UsedTopic::input(name, row, like);
+        let inputs: Vec<UsedTopic> = self.inputs.iter().map(input).collect();
+        used_topics::create(log, &inputs, partitions)?;
+        let last = names.last().copied().unwrap_or_default();
         // Afterwards: then it is known how many partitions the inputs have.
         let output = |sink: &Sink| UsedTopic::output(&sink.topic, self.output.0, last);
         used_topics::create(log, &topology.sinks().iter().map(output).collect::<Vec<_>>(), partitions)
     }
+}
+
+/// Where an application without state writes to unless it is told.
+fn first_output(app: &str, default_app: &str, row: &Topic) -> String {
+    if app == default_app { row.name.to_owned() } else { format!("{app}-{}", row.name) }
+}
+
+/// True if the application would choose this output by itself at its first start, as one of the two kinds there are.
+pub(crate) fn is_first_output(app: &str, output: &str) -> bool {
+    let kinds = [(totals::APP, &CUSTOMER_TOTALS), (speeding::APP, &INFRACTIONS)];
+    kinds.iter().any(|(default_app, row)| first_output(app, default_app, row) == output)
 }
 
 fn other_output(app: &str, before: &str, told: &str) -> Error {
@@ -81,7 +106,7 @@ mod tests {
     use tidegate_runtime::identity::Identity;
     use tidegate_runtime::time::EventTime;
     use tidegate_runtime::window::{Emit, TimeWindows};
-    use tidegate_schemas::topics::{CUSTOMER_TOTALS, INVOICES};
+    use tidegate_schemas::topics::INVOICES;
 
     use super::*;
 

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::{duration, name};
 
 /// The default name.
-const APP: &str = "totals";
+pub(super) const APP: &str = "totals";
 
 /// `process totals`.
 #[derive(Args, Debug)]

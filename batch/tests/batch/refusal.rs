@@ -95,12 +95,14 @@ fn a_day_that_another_version_rounded_in_another_way() {
     refused(&job(&world), "use a version of tidegate that rounds `half-even`");
 }
 
-/// An execution that is killed before its first chunk has begun the day.
+/// Nothing was discounted by the first parameters, so nothing is mixed: a mistyped percentage can be corrected.
 #[test]
-fn other_parameters_after_a_day_without_invoices() {
+fn other_parameters_after_a_run_without_invoices() {
     let world = World::new(&[]);
-    run(&job(&world)).unwrap();
-    refused(&world.job("2010-12-01", "31", 100), "run it with `--percent 30 --zone Europe/London`");
+    run(&world.job("2010-12-01", "3", 100)).unwrap();
+    world.add(&[invoice("1", 1_000, 1, 0)]);
+    assert_eq!(run(&job(&world)).unwrap().counts.discounted, 1);
+    refused(&world.job("2010-12-01", "3", 100), "run it with `--percent 30 --zone Europe/London`");
 }
 
 #[test]
