@@ -73,6 +73,8 @@ pub struct Progress {
     pub stopped: bool,
     /// What application it belongs to; missing in blocks of an older version.
     pub identity: Option<Identity>,
+    /// What is left of its earlier output: the next offset and the end of each partition. Empty once that is read.
+    pub earlier_output: Vec<(String, u32, Offset, Offset)>,
 }
 
 /// A run with `--until-end`: where its input ends (law 5).

@@ -6,7 +6,7 @@
 use crate::changelog::{Progress, progress_of};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, check_kept, check_kind, check_tasks, remedy};
-use crate::log::{Chunk, Log, Offset, RangeReader, TopicPartition, Watermarks};
+use crate::log::{Chunk, Log, Offset, RangeReader, TopicInfo, TopicPartition, Watermarks};
 use crate::topology::Topology;
 
 /// How far before a changelog's end the last whole commit is looked for at first.
@@ -56,7 +56,7 @@ pub async fn kept(log: &dyn Log, app: &str) -> Result<Option<Kept>> {
     let others = log.topics_of(&others.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>())?;
     // Asked for last, because it is created first: another worker may create them meanwhile. A reset deletes it first and the others last.
     let Some(tasks) = log.topic(&changelog)?.map(|topic| topic.partitions) else {
-        return others.first().map_or(Ok(None), |other| Err(missing(app, &other.name)));
+        return with_records(log, &others)?.map_or(Ok(None), |other| Err(missing(app, &other)));
     };
     let partitions: Vec<_> =
         (0..tasks).map(|number| TopicPartition::new(changelog.as_str(), number)).collect();
@@ -74,6 +74,18 @@ pub async fn kept(log: &dyn Log, app: &str) -> Result<Option<Kept>> {
         }
     }
     Ok(Some(Kept { tasks, progress }))
+}
+
+/// The first of these topics that has ever had a record. An empty one may have been created in advance.
+fn with_records(log: &dyn Log, topics: &[TopicInfo]) -> Result<Option<String>> {
+    for topic in topics {
+        let partitions: Vec<_> =
+            (0..topic.partitions).map(|number| TopicPartition::new(topic.name.as_str(), number)).collect();
+        if log.watermarks_of(&partitions)?.iter().any(|marks| marks.high > Offset(0)) {
+            return Ok(Some(topic.name.clone()));
+        }
+    }
+    Ok(None)
 }
 
 fn missing(app: &str, other: &str) -> Error {

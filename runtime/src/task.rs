@@ -266,8 +266,9 @@ impl Task {
             }
             Some((progress, changelog)) => {
                 self.changelog = changelog;
+                let is_read = !self.earlier.take_up(&progress.earlier_output);
                 self.take_up(progress, &committed, accept_errors)?;
-                self.phase = Phase::Running;
+                self.phase = if is_read { Phase::Running } else { Phase::ReadingOutput };
             }
         }
         Ok(())
@@ -408,6 +409,7 @@ impl Task {
             outcomes: self.outcomes.iter().copied().collect(),
             stopped: self.phase == Phase::Stopped,
             identity: Some(self.parts.identity.clone()),
+            earlier_output: self.earlier.left(),
         };
         let time = self.clock.now().unwrap_or_default();
         let partition = self.parts.routes.partition;

@@ -24,6 +24,9 @@ use tidegate_schemas::topics::{INFRACTIONS, RADARS, READINGS, VEHICLES};
 
 use self::join_rules::SpeedingRules;
 
+/// The version of what is kept in the stores. State of another version is refused: it would be read as something else.
+const STATE: &str = "2";
+
 /// How readings are judged.
 #[derive(Clone, Debug)]
 pub struct SpeedingOptions {
@@ -69,4 +72,5 @@ pub fn speeding_topology(app: impl Into<String>, options: SpeedingOptions) -> To
         .reads_earlier_output(0)
         .parameter("hold-for", format!("{hold_for_ms}ms"))
         .parameter("schedule", digest)
+        .parameter("state", STATE)
 }

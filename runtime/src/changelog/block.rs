@@ -125,7 +125,8 @@ impl ProgressWithoutIdentity {
     fn upgraded(self) -> Progress {
         let ProgressWithoutIdentity { parameters, inputs, clock, counters, bounded, outcomes, stopped } =
             self;
-        Progress { parameters, inputs, clock, counters, bounded, outcomes, stopped, identity: None }
+        let (identity, earlier_output) = (None, Vec::new());
+        Progress { parameters, inputs, clock, counters, bounded, outcomes, stopped, identity, earlier_output }
     }
 }
 

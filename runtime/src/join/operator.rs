@@ -400,7 +400,10 @@ impl<R: JoinRules> Processor for AsOfJoin<R> {
 
     fn work_off(&mut self, context: &mut Context<'_>) -> bool {
         let mut part = Part::new(self.part_records);
-        self.is_overdue = self.catch_up(&mut part, context);
+        // Called behind every record of the stream: nothing is looked for while nothing can be due.
+        if self.is_overdue || self.quiet_until.is_none() {
+            self.is_overdue = self.catch_up(&mut part, context);
+        }
         self.is_overdue || self.judge_again(&mut part, context)
     }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::error::{BadRecord, Reason};
 use crate::log::{Coordinates, RecordRef, partition_for};
 use crate::processor::{Context, VALUE_MAX_BYTES};
+use crate::quote::quoted;
 use crate::topology::SourceKind;
 
 /// The count of such records, beside `dead-letters`, which counts them too.
@@ -63,7 +64,7 @@ impl Admission {
         if !self.found {
             self.found = true;
             let at = record.partition().at(record.offset());
-            self.first = Some(Misplaced { at, key: shown(key), home, tasks });
+            self.first = Some(Misplaced { at, key: quoted(key).to_string(), home, tasks });
         }
         let message = format!(
             "its key belongs in partition {home} of {tasks} by murmur2; set `{SETTING}` in the producer, or the like in its language"
@@ -89,27 +90,5 @@ impl fmt::Display for Misplaced {
             "{at}: key {key} belongs in partition {home} of {tasks} by murmur2: a dead letter (wrong-partition), and so is every record \
              like it; set `{SETTING}` in the producer, or the like in its language"
         )
-    }
-}
-
-/// A key as a line may show it: escaped, and no more than its beginning.
-fn shown(key: &[u8]) -> String {
-    // Longer than any key of ours; a line stays a line.
-    const MOST_BYTES: usize = 64;
-    let text = String::from_utf8_lossy(&key[..key.len().min(MOST_BYTES)]);
-    let more = if key.len() > MOST_BYTES { format!("… ({} bytes)", key.len()) } else { String::new() };
-    format!("`{}`{more}", text.escape_debug())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_shown_escaped_and_bounded() {
-        assert_eq!(shown("GZ-778-ZS".as_bytes()), "`GZ-778-ZS`");
-        assert_eq!(shown(b"a\n\x1b[2J"), "`a\\n\\u{1b}[2J`");
-        let long = shown(&[b'x'; 300_000]);
-        assert!(long.len() < 100 && long.ends_with("… (300000 bytes)"), "{long}");
     }
 }

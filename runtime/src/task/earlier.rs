@@ -1,13 +1,14 @@
 //! The earlier output of a task: what a run before a `reset` wrote, read once, before any input.
 //!
 //! A task that starts for the first time reads the output that its topology names to the end that it had then. What it learns is part of
-//! its state with the first commit; killed before that, it reads again. It takes the records chunk by chunk and keeps none of them.
+//! its state, and so is how far it has read: it may commit in between, and a restart reads on from there. It takes the records chunk by
+//! chunk and keeps none of them.
 //!
 //! Guarantees: it reads every record whose key is its own, whichever partition that stands in. Where the output has as many partitions as
 //! there are tasks, only the one with the task's number can hold such records.
 
 use super::{Input, Phase, Task};
-use crate::log::{TopicPartition, Watermarks, partition_for};
+use crate::log::{Offset, TopicPartition, Watermarks, partition_for};
 use crate::topology::SourceKind;
 
 /// How many records are taken before the input moves on: any number does.
@@ -46,6 +47,33 @@ impl EarlierOutput {
         self.sink.is_some()
     }
 
+    /// Takes up what a commit has left of it: true if there is something.
+    pub(super) fn take_up(&mut self, left: &[(String, u32, Offset, Offset)]) -> bool {
+        for (topic, partition, position, end) in left {
+            let at = TopicPartition::new(topic.as_str(), *partition);
+            if let Some(input) = self.inputs.iter_mut().find(|input| *input.partition() == at) {
+                input.start_at(*position);
+                input.end_at(*end);
+            }
+        }
+        // What has ended, or is no output any more, needs no reading.
+        self.inputs.retain(|input| input.end().is_some());
+        !self.inputs.is_empty()
+    }
+
+    /// What is left of it, for a commit.
+    pub(super) fn left(&self) -> Vec<(String, u32, Offset, Offset)> {
+        let unread = self.inputs.iter().filter(|input| !input.has_ended());
+        let left = |input: &Input| {
+            let partition = input.partition();
+            (partition.topic.to_string(), partition.partition, input.position(), input.end())
+        };
+        unread
+            .map(left)
+            .filter_map(|(topic, partition, at, end)| Some((topic, partition, at, end?)))
+            .collect()
+    }
+
     pub(super) fn inputs_mut(&mut self) -> &mut [Input] {
         &mut self.inputs
     }
@@ -61,14 +89,19 @@ impl Task {
         if self.phase == Phase::ReadingOutput { &self.earlier.inputs } else { &[] }
     }
 
-    /// Reads its earlier output to these ends, one for each partition in order.
+    /// Reads its earlier output to these ends, one for each partition in order; what was begun before is read to its end of then.
     pub fn read_output_to(&mut self, ends: &[Watermarks]) {
         if self.phase != Phase::ReadingOutput {
             return;
         }
         for (input, ends) in self.earlier.inputs.iter_mut().zip(ends) {
-            input.start_at(ends.low);
-            input.end_at(ends.high);
+            match input.end() {
+                Some(_) => input.start_at(input.position().max(ends.low)),
+                None => {
+                    input.start_at(ends.low);
+                    input.end_at(ends.high);
+                }
+            }
         }
         self.end_of_earlier_output();
     }
@@ -100,6 +133,7 @@ impl Task {
                 }
                 input.advance(range.len());
                 input.skip_consumed();
+                self.dirty = true;
             }
         }
         self.end_of_earlier_output();

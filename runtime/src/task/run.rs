@@ -9,9 +9,9 @@ use crate::processor::{Context, PROCESSED};
 use crate::time::EventTime;
 use crate::topology::SourceKind;
 
-/// After how many parts of what earlier records left to do [`Task::run`] returns: enough to make the return cheap, few enough that its host
-/// can commit and hears of everything else in time.
-const TURN_PARTS: usize = 64;
+/// After how many parts of what earlier records left to do [`Task::run`] returns. A part may change state without any output, so its host
+/// counts turns, not bytes, before it commits and hears of everything else.
+const TURN_PARTS: usize = 1;
 
 /// How much one call of [`Task::run`] may do.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! The start of a task, once its state is there: its earlier output, if this is its first start, and then its inputs.
 //!
-//! Guarantees: no input is fetched before the earlier output is read to the end that it had then, and nothing of it is committed before
-//! that. Killed in between, the task reads it again. It is read in chunks with credits, so that it takes no more memory than inputs do,
-//! and beside everything else that a worker hears of.
+//! Guarantees: no input is fetched before the earlier output is read to the end that it had then. It is read in chunks with credits, so
+//! that it takes no more memory than inputs do, and beside everything else that a worker hears of: commits go on, and each keeps how far
+//! the reading is.
 
 use std::collections::BTreeMap;
 

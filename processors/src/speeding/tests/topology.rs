@@ -304,3 +304,11 @@ fn the_topology_says_what_it_is() {
     let names: Vec<String> = processor.stores().iter().map(|store| store.name().to_owned()).collect();
     assert_eq!(names, topology.stores(), "the declaration tells the truth");
 }
+
+/// Its stores hold other things under other names: read as what it is not, it would be garbage.
+#[test]
+fn state_of_a_version_without_corrections_has_other_parameters() {
+    let now = speeding_topology("speeding", SpeedingOptions::default()).parameters_line();
+    let before = format!("hold-for={REMEMBERED_MS}ms schedule={}", Schedule::france().digest());
+    assert_eq!(now, format!("{before} state=2"));
+}

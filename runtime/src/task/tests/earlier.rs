@@ -39,6 +39,13 @@ impl Processor for Remembering {
 
 /// Task `number` of two; its output has so many partitions.
 fn task(number: u32, output_partitions: u32) -> (Task, Taken) {
+    let (mut task, taken) = fresh_task(number, output_partitions);
+    task.restored(Offset(0), |_| None, false).unwrap();
+    (task, taken)
+}
+
+/// The same before its restore.
+fn fresh_task(number: u32, output_partitions: u32) -> (Task, Taken) {
     let taken = Taken::default();
     let routes = Routes {
         partition: number,
@@ -59,9 +66,7 @@ fn task(number: u32, output_partitions: u32) -> (Task, Taken) {
         tasks: 2,
         earlier_output: Some(0),
     };
-    let mut task = Task::new(parts, "changelog".into());
-    task.restored(Offset(0), |_| None, false).unwrap();
-    (task, taken)
+    (Task::new(parts, "changelog".into()), taken)
 }
 
 fn keys() -> Vec<Vec<u8>> {
@@ -86,7 +91,6 @@ fn read(task: &mut Task, partitions: u32, value: &[u8]) -> Vec<u32> {
     task.read_output_to(&chunks.iter().map(ends).collect::<Vec<_>>());
     for chunk in chunks {
         assert_eq!(task.phase(), Phase::ReadingOutput);
-        assert!(!task.is_dirty(), "nothing is committed before all is read");
         task.push(Arc::new(chunk));
         task.run(&mut Outgoing::default(), Turn::of_bytes(usize::MAX));
     }
@@ -152,4 +156,45 @@ fn inputs_wait_until_it_is_read_and_its_progress_is_known() {
     task.run(&mut Outgoing::default(), Turn::of_bytes(usize::MAX));
     assert_eq!((task.phase(), task.counters().get("processed")), (Phase::Running, 0));
     assert_eq!(taken.lock().unwrap().len(), 2);
+}
+
+/// A first start of millions of earlier results must not be one transaction (law 16).
+#[test]
+fn a_commit_in_between_keeps_how_far_it_has_read() {
+    let records = |keys: std::ops::Range<u8>| {
+        let mut records = Records::default();
+        keys.for_each(|_| records.push(EventTime(1), Some(&own_key()), Some(b"v"), &[]));
+        records
+    };
+    let output = TopicPartition::new("results", 0);
+    let (mut first, taken) = task(0, 2);
+    first.read_output_to(&[Watermarks { low: Offset(0), high: Offset(5) }]);
+    first.push(Arc::new(Chunk::contiguous(output.clone(), Offset(0), Offset(0), records(0..3), Offset(5))));
+    let mut outgoing = Outgoing::default();
+    first.run(&mut outgoing, Turn::of_bytes(usize::MAX));
+    assert_eq!((first.phase(), first.is_dirty()), (Phase::ReadingOutput, true));
+    let committed = first.prepare_commit(&mut outgoing);
+    let blocks: Vec<Vec<u8>> = {
+        let blocks = first.blocks_in(&mut outgoing);
+        (0..blocks.len()).filter_map(|index| blocks.value(index)).map(<[u8]>::to_vec).collect()
+    };
+    assert_eq!(taken.lock().unwrap().len(), 3);
+
+    let (mut second, taken) = fresh_task(0, 2);
+    second.restore((0..).map(Offset).zip(blocks.iter().map(Vec::as_slice))).unwrap();
+    let of = |partition: &TopicPartition| {
+        committed.iter().find(|(known, _)| known == partition).map(|(_, offset)| *offset)
+    };
+    second.restored(Offset(blocks.len() as i64), of, false).unwrap();
+    // Meanwhile it has grown: it is read to the end that it had.
+    second.read_output_to(&[Watermarks { low: Offset(0), high: Offset(9) }]);
+    assert_eq!((second.phase(), second.output_progress()), (Phase::ReadingOutput, (0, 2)));
+    second.push(Arc::new(Chunk::contiguous(output, Offset(3), Offset(3), records(0..2), Offset(9))));
+    second.run(&mut outgoing, Turn::of_bytes(usize::MAX));
+    assert_eq!((second.phase(), taken.lock().unwrap().len()), (Phase::Running, 2));
+}
+
+/// A key of task 0 of two.
+fn own_key() -> Vec<u8> {
+    keys().into_iter().find(|key| partition_for(key, 2) == 0).unwrap()
 }
