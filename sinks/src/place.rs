@@ -6,11 +6,16 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use apache_avro::Schema;
 use tidegate_runtime::log::{Log, Offset, TopicInfo, TopicPartition, subject_of_value};
 use tidegate_runtime::{Error, Result};
 use tidegate_schemas::{TOPICS, Topic};
+
+/// How long a lock is tried for: a process that was killed, or a child that has not become its own program yet, lets go within milliseconds.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// Takes the lock of the place called `place`; it is held until the file is dropped.
 pub(crate) fn lock(path: &Path, place: &Path) -> Result<File> {
@@ -20,13 +25,19 @@ pub(crate) fn lock(path: &Path, place: &Path) -> Result<File> {
         .write(true)
         .open(path)
         .map_err(|cause| storage("open", path, cause))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Refused {
-            what: format!("another process is writing `{}`", place.display()),
-            remedy: "stop it first, or name another place".into(),
-        }),
-        Err(TryLockError::Error(cause)) => Err(storage("lock", path, cause)),
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => thread::sleep(LOCK_WAIT / 20),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Refused {
+                    what: format!("another process is writing `{}`", place.display()),
+                    remedy: "stop it first, or name another place".into(),
+                });
+            }
+            Err(TryLockError::Error(cause)) => return Err(storage("lock", path, cause)),
+        }
     }
 }
 
