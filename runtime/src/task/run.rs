@@ -148,7 +148,10 @@ impl Task {
                 }
             }
         }
-        self.counters.add(PROCESSED, done as u64);
+        // Every task processes a broadcast table; its records count once.
+        if kind != SourceKind::Broadcast || self.parts.routes.partition == 0 {
+            self.counters.add(PROCESSED, done as u64);
+        }
         self.parts.inputs[number].advance(done);
         self.dirty = true;
     }
