@@ -59,7 +59,9 @@ pub(crate) fn known<'n>(names: impl Iterator<Item = &'n str>) -> Vec<UsedTopic> 
 /// Creates those that are missing.
 pub(crate) fn create(log: &dyn Log, topics: &[UsedTopic], asked: PartitionArgs) -> Result<()> {
     let sources = topics.iter().filter_map(|topic| topic.partitions_of.as_deref());
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).chain(sources).collect();
+    let mut names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).chain(sources).collect();
+    names.sort_unstable();
+    names.dedup();
     let existing = log.topics_of(&names)?;
     let partitions_of =
         |name: &str| existing.iter().find(|found| found.name == name).map(|found| found.partitions);
