@@ -166,7 +166,8 @@ impl Positions {
     /// The next offset of every partition that has one; nothing while the broker does not answer.
     pub fn now(&self) -> BTreeMap<i32, i64> {
         let mut asked = TopicPartitionList::new();
-        asked.add_partition_range(&self.topic, 0, 3);
+        // Of those that there are not, nothing is known.
+        asked.add_partition_range(&self.topic, 0, 7);
         let answer = self.consumer.borrow().committed_offsets(asked, Duration::from_secs(2));
         let Ok(found) = answer else {
             // librdkafka may go on asking whoever the group's coordinator was before the broker was restarted.
