@@ -161,7 +161,10 @@ fn invoice_whose_record_no_log_or_processor_takes_is_left_out_and_no_smaller_one
         assert_eq!(numbers(&made), [("2", 100, 1)]);
         assert_eq!(left_out.len(), 3_001);
         assert_eq!((left_out[0].0, left_out[3_000].0), (2, 3_002));
-        assert_eq!(left_out[1].1, "invoice 1: its record would be larger than 1000000 bytes: split it");
+        assert_eq!(
+            left_out[1].1,
+            "invoice 1: at most 1000000 bytes are taken as a value, and 1048000 as a record: split it"
+        );
         assert!(left_out[1].2.starts_with("1,0,,0,"), "{}", left_out[1].2);
     }
 }

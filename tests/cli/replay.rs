@@ -89,7 +89,7 @@ fn an_invoice_that_no_log_takes_is_found_before_anything_is_written() {
     let text = "d".repeat(400_000);
     let large = format!("2,s,{text},1,2010-12-01 08:26:00,1.0,,X\n").repeat(3);
     place.write("a.csv", &format!("{HEADER}\n1,s,d,1,2010-12-01 08:26:00,1.0,,X\n{large}"));
-    let reason = "`a.csv` line 3: invoice is `2`; its record would be larger than 1000000 bytes: split it";
+    let reason = "`a.csv` line 3: invoice is `2`; at most 1000000 bytes are taken as a value, and 1048000 as a record: split it";
     place.fails("replay invoices --from a.csv", 3, reason);
     assert!(!place.path("tidegate-data").exists(), "not even a log was made");
     let made = place.done("replay invoices --from a.csv --skip-bad bad.csv");

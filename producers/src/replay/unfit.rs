@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use csv_core::{ReadFieldResult, Reader};
+use tidegate_runtime::log::RECORD_MAX_BYTES;
+use tidegate_runtime::processor::VALUE_MAX_BYTES;
 
 use super::{Misfit, ReplayError};
 
@@ -30,7 +32,10 @@ impl Unfit {
             }
             Unfit::Amount => Misfit::new(field, number, "its amount does not fit 64 bits: split it"),
             Unfit::TooLarge => {
-                Misfit::new(field, number, "its record would be larger than 1000000 bytes: split it")
+                let remedy = format!(
+                    "at most {VALUE_MAX_BYTES} bytes are taken as a value, and {RECORD_MAX_BYTES} as a record: split it"
+                );
+                Misfit::new(field, number, remedy)
             }
         }
     }
