@@ -1,7 +1,7 @@
 //! `--skip-bad FILE`: the lines of a replayed file that are not written to the log, with the reason of each.
 //!
 //! Guarantees: the file is complete before the first record is written, and appears by a rename. It is CSV with the columns `line`,
-//! `reason` and `text`; `text` is the line as it stands in the file. A file that is something else is never overwritten.
+//! `reason` and `text`; `text` is the line as it stands in the file. The sound lines of an invoice that is left out follow the bad lines. A file that is something else is never overwritten.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -19,10 +19,20 @@ const COLUMNS: [&str; 3] = ["line", "reason", "text"];
 /// The bad lines of one file.
 pub(super) struct BadLines {
     file: PathBuf,
-    part: PathBuf,
+    part: Part,
     writer: csv::Writer<File>,
     count: u64,
     numbers: Sha256,
+}
+
+/// The file until it is complete. It is removed if the replayed file is refused after all.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // After the rename there is none. An error leaves a file that the next run overwrites.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 impl BadLines {
@@ -32,8 +42,10 @@ impl BadLines {
         let mut part = file.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
-        let unwritten = || format!("could not write `{}`", part.display());
-        let mut writer = csv::Writer::from_path(&part).map_err(io::Error::from).with_context(unwritten)?;
+        refuse_other(&part)?;
+        let part = Part(part);
+        let unwritten = || format!("could not write `{}`", part.0.display());
+        let mut writer = csv::Writer::from_path(&part.0).map_err(io::Error::from).with_context(unwritten)?;
         writer.write_record(COLUMNS).map_err(io::Error::from).with_context(unwritten)?;
         Ok(BadLines { file: file.to_owned(), part, writer, count: 0, numbers: Sha256::new() })
     }
@@ -57,7 +69,7 @@ impl BadLines {
         let finish = || {
             let written = writer.into_inner().map_err(|error| error.into_error())?;
             written.sync_all()?;
-            fs::rename(&part, &file)
+            fs::rename(&part.0, &file)
         };
         finish().with_context(|| format!("could not write `{}`", file.display()))?;
         let digest = numbers.finalize();

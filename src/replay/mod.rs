@@ -82,6 +82,8 @@ struct Common {
     rate: Option<u32>,
     /// Write each bad line with its number and the reason to this file (CSV), and the good lines to the log.
     ///
+    /// An invoice with a bad line is left out as a whole: all of its lines go to the file.
+    ///
     /// Without it a bad line ends the command, and nothing is written.
     #[arg(long, value_name = "FILE")]
     skip_bad: Option<PathBuf>,
@@ -155,7 +157,7 @@ impl Common {
             return Ok((records, String::new()));
         }
         let console = context.console;
-        console.say(format_args!("{app}: {count} bad lines are left out; they are in `{}`", file.display()));
+        console.say(format_args!("{app}: {count} lines are left out; they are in `{}`", file.display()));
         Ok((records, format!(" skipped={count}:{digest}")))
     }
 }

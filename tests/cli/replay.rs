@@ -43,7 +43,7 @@ fn bad_lines_go_to_a_file_of_their_own() {
     place.write("a.csv", &seven("six"));
     let line = "replay invoices --from a.csv --skip-bad bad.csv";
     let made = place.done(line);
-    assert!(made.err.contains("1 bad lines are left out; they are in `bad.csv`"), "{}", made.err);
+    assert!(made.err.contains("1 lines are left out; they are in `bad.csv`"), "{}", made.err);
     assert_eq!(place.records("invoices"), 6);
     let bad = "line,reason,text\n7,Quantity is `six`; expected a whole number,\
                \"6,85123A,X,six,2010-12-01 08:26:00,2.55,17850.0,United Kingdom\"\n";
@@ -59,6 +59,54 @@ fn bad_lines_go_to_a_file_of_their_own() {
     place.fails("replay invoices --from a.csv --skip-bad a.csv", 4, "`a.csv` is there already");
     place.fails("replay invoices --from a.csv --max-line 0", 2, "`0` is no size");
     place.fails("replay invoices --from a.csv --max-line 10", 3, "line 1: the line is");
+}
+
+#[test]
+fn an_invoice_is_whole_or_left_out() {
+    let place = Place::new();
+    let line = |number: u32, quantity: &str| format!("{number},s,d,{quantity},2010-12-01 08:26:00,1.0,,X");
+    let lines = [line(1, "6"), line(1, "six"), line(1, "7"), line(2, "1")];
+    place.write("a.csv", &format!("{HEADER}\n{}\n", lines.join("\n")));
+    place.fails("replay invoices --from a.csv", 3, "`a.csv` line 3: Quantity is `six`");
+    let command = "replay invoices --from a.csv --skip-bad bad.csv";
+    let made = place.done(command);
+    assert!(made.err.contains("3 lines are left out; they are in `bad.csv`"), "{}", made.err);
+    assert_eq!(place.records("invoices"), 1);
+    let expected = format!(
+        "line,reason,text\n3,Quantity is `six`; expected a whole number,\"{}\"\n\
+         2,invoice is `1`; line 3 of the same invoice is bad,\"{}\"\n\
+         4,invoice is `1`; line 3 of the same invoice is bad,\"{}\"\n",
+        lines[1], lines[0], lines[2]
+    );
+    assert_eq!(fs::read_to_string(place.path("bad.csv")).unwrap(), expected);
+    place.done(command);
+    assert_eq!(place.records("invoices"), 1, "once");
+}
+
+#[test]
+fn an_invoice_that_no_log_takes_is_found_before_anything_is_written() {
+    let place = Place::new();
+    let text = "d".repeat(400_000);
+    let large = format!("2,s,{text},1,2010-12-01 08:26:00,1.0,,X\n").repeat(3);
+    place.write("a.csv", &format!("{HEADER}\n1,s,d,1,2010-12-01 08:26:00,1.0,,X\n{large}"));
+    let reason = "`a.csv` line 3: invoice is `2`; at most 1000000 bytes are taken as a value, and 1048000 as a record: split it";
+    place.fails("replay invoices --from a.csv", 3, reason);
+    assert!(!place.path("tidegate-data").exists(), "not even a log was made");
+    let made = place.done("replay invoices --from a.csv --skip-bad bad.csv");
+    assert!(made.err.contains("3 lines are left out"), "{}", made.err);
+    assert_eq!(place.records("invoices"), 1);
+}
+
+#[test]
+fn a_refused_file_leaves_no_part_of_a_file_of_bad_lines() {
+    let place = Place::new();
+    place.write("a.csv", "a,b\n1,2\n");
+    place.fails("replay invoices --from a.csv --skip-bad bad.csv", 3, "the header is");
+    assert!(!place.path("bad.csv.part").exists() && !place.path("bad.csv").exists());
+    place.write("bad.csv.part", "something of mine\n");
+    let command = "replay invoices --from a.csv --skip-bad bad.csv";
+    place.fails(command, 4, "`bad.csv.part` is there already");
+    assert_eq!(fs::read_to_string(place.path("bad.csv.part")).unwrap(), "something of mine\n");
 }
 
 #[test]

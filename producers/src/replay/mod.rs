@@ -5,10 +5,13 @@
 
 mod lines;
 mod moers;
+mod record_size;
 mod retail;
 mod rows;
+mod unfit;
 mod zone;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +46,7 @@ pub enum ReplayError {
         /// What stands there.
         value: Vec<u8>,
         /// What should.
-        remedy: &'static str,
+        remedy: Cow<'static, str>,
         /// The line, or the lines of one record, without the last end.
         text: Vec<u8>,
     },
@@ -82,12 +85,12 @@ pub type TakeBad<'t> = &'t mut dyn FnMut(ReplayError) -> Result<(), ReplayError>
 struct Misfit {
     field: &'static str,
     value: Vec<u8>,
-    remedy: &'static str,
+    remedy: Cow<'static, str>,
 }
 
 impl Misfit {
-    fn new(field: &'static str, value: impl Into<Vec<u8>>, remedy: &'static str) -> Misfit {
-        Misfit { field, value: value.into(), remedy }
+    fn new(field: &'static str, value: impl Into<Vec<u8>>, remedy: impl Into<Cow<'static, str>>) -> Misfit {
+        Misfit { field, value: value.into(), remedy: remedy.into() }
     }
 
     fn at(self, file: &Path, line: u64, text: &[u8]) -> ReplayError {
@@ -100,7 +103,8 @@ fn unreadable(file: &Path, cause: io::Error) -> ReplayError {
     ReplayError::Read { file: file.to_owned(), cause }
 }
 
-/// Tells whether the second reading of a file meets the bad lines that the first one met.
+/// Tells whether another reading of a file meets the bad lines that the first one met.
+#[derive(Clone)]
 struct Expected {
     bad_left: u64,
 }

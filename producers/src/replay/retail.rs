@@ -4,10 +4,14 @@
 //! the exact sum of quantity × unit price, rounded once, half away from zero, to pence. Credit notes (`C…`), adjustments
 //! (`A…`) and amounts of zero or less are invoices too. Invoices come in the order of their first lines.
 //!
-//! The file is read twice: first to check every line and to count each invoice's, then to build them. So an invoice is handed out as soon as its last
-//! line was read, and no more invoices are in memory than lie between the lines of a scattered one.
+//! Guarantees: an invoice is whole or left out. If one of its lines is bad, if its amount does not fit, or if its record is larger than a
+//! log takes, each of its lines is handed to the caller, with its number and the reason.
+//!
+//! The file is read twice: first to check every line and to count each invoice's, then to build them. So an invoice is handed out as soon
+//! as its last line was read, and no more invoices are in memory than lie between the lines of a scattered one; of the others only their
+//! numbers are. If invoices are left out, the file is read once more in between, for the sound lines of these.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use tidegate_runtime::time::EventTime;
@@ -15,7 +19,9 @@ use tidegate_schemas::validity::Why;
 use tidegate_schemas::{ANONYMOUS, Invoice, InvoiceFields, InvoiceLine};
 
 use super::lines::ReplayBounds;
+use super::record_size::RecordSize;
 use super::rows::Rows;
+use super::unfit::{BadInvoices, MAX_NUMBER_BYTES, Unfit};
 use super::zone::{Moment, Zone};
 use super::{Expected, Misfit, ReplayError, TakeBad, sift};
 use crate::money::{MICROS_PER_MINOR, micros_from_text, minor_from_micros};
@@ -23,7 +29,7 @@ use crate::options::OptionError;
 use crate::produced::Produced;
 
 const ZONE: &str = "Europe/London";
-const CURRENCY: &str = "GBP";
+pub(super) const CURRENCY: &str = "GBP";
 const HEADER: [&str; 8] = [
     "InvoiceNo",
     "StockCode",
@@ -73,8 +79,8 @@ pub struct RetailReplay {
     zone: Zone,
     /// How many lines each invoice has in all, from the first reading of the file.
     sizes: HashMap<String, u64>,
-    /// Invoices that are bad as a whole: their lines are passed over.
-    dropped: HashSet<String>,
+    /// Invoices that are left out: their lines are passed over.
+    dropped: HashMap<String, Unfit>,
     expected: Expected,
     open: VecDeque<Draft>,
     failed: bool,
@@ -82,10 +88,10 @@ pub struct RetailReplay {
 }
 
 /// An invoice in the first reading.
-struct Size {
+struct Tally {
     lines: u64,
     exact_micros: i128,
-    first_line: u64,
+    size: RecordSize,
 }
 
 /// An invoice of which lines are missing.
@@ -99,8 +105,8 @@ struct Draft {
     differing_customers: bool,
 }
 
-/// Replays the shop's file `file`. The whole file is checked first: each line that is no line of an invoice is handed to `bad`, and
-/// each invoice whose amount does not fit.
+/// Replays the shop's file `file`. The whole file is checked first. Each line that is no line of an invoice is handed to `bad`; then, if
+/// `bad` lets the replay go on, each sound line of an invoice that is left out.
 ///
 /// # Errors
 /// If the file cannot be read to its end, is no such CSV, or `bad` ends it.
@@ -112,43 +118,79 @@ pub fn replay_invoices(
     let missing = "update tidegate: its time zones are compiled in";
     let zone = Zone::named(ZONE).ok_or_else(|| OptionError::new("zone", ZONE, missing))?;
     let mut bad_left = 0;
-    let mut sizes: HashMap<String, Size> = HashMap::new();
-    let mut rows = rows(file, bounds)?;
+    let mut bad_invoices = BadInvoices::default();
+    let mut tallies: HashMap<String, Tally> = HashMap::new();
+    let mut rows = self::rows(file, bounds)?;
     let mut count_bad = |error| {
         bad_left += 1;
+        bad_invoices.take(&error);
         bad(error)
     };
-    while let Some((number, _, _, line)) = read(&mut rows, file, &zone, &mut count_bad)? {
-        let exact_micros = exact_micros(&line);
-        match sizes.get_mut(&number) {
-            Some(size) => {
-                size.lines += 1;
-                size.exact_micros = size.exact_micros.saturating_add(exact_micros);
-            }
-            None => {
-                sizes.insert(number, Size { lines: 1, exact_micros, first_line: rows.number() });
-            }
+    while let Some((number, moment, customer_id, line)) = read(&mut rows, file, &zone, &mut count_bad)? {
+        let tally = tallies.entry(number).or_insert_with_key(|number| Tally {
+            lines: 0,
+            exact_micros: 0,
+            size: RecordSize::new(number, &customer_id, moment.utc_ms),
+        });
+        tally.add(&line);
+    }
+    let mut sizes = HashMap::with_capacity(tallies.len());
+    let mut dropped = HashMap::new();
+    for (number, tally) in tallies {
+        match bad_invoices.first_bad_line(&number).map(Unfit::BadLine).or_else(|| tally.unfit()) {
+            None => drop(sizes.insert(number, tally.lines)),
+            Some(unfit) => drop(dropped.insert(number, unfit)),
         }
     }
-    let mut unfit: Vec<_> =
-        sizes.iter().filter(|(_, size)| minor_from_micros(size.exact_micros).is_none()).collect();
-    unfit.sort_by_key(|(_, size)| size.first_line);
-    for (number, size) in &unfit {
-        let remedy = "its amount does not fit 64 bits: split it";
-        bad(Misfit::new("invoice", number.as_bytes(), remedy).at(file, size.first_line, number.as_bytes()))?;
+    let expected = Expected { bad_left };
+    if !dropped.is_empty() {
+        let rows = self::rows(file, bounds)?;
+        leave_out(&dropped, rows, file, &zone, expected.clone(), bad)?;
     }
-    let dropped = unfit.into_iter().map(|(number, _)| number.clone()).collect();
     Ok(RetailReplay {
         file: file.to_owned(),
         rows: self::rows(file, bounds)?,
         zone,
-        sizes: sizes.into_iter().map(|(number, size)| (number, size.lines)).collect(),
+        sizes,
         dropped,
-        expected: Expected { bad_left },
+        expected,
         open: VecDeque::new(),
         failed: false,
         summary: RetailSummary::default(),
     })
+}
+
+/// Hands each sound line of the invoices `dropped` to `bad`.
+fn leave_out(
+    dropped: &HashMap<String, Unfit>,
+    mut rows: Rows,
+    file: &Path,
+    zone: &Zone,
+    mut expected: Expected,
+    bad: TakeBad<'_>,
+) -> Result<(), ReplayError> {
+    while let Some((number, ..)) = read(&mut rows, file, zone, &mut |_| expected.take(file))? {
+        if let Some(unfit) = dropped.get(&number) {
+            bad(unfit.misfit(&number).at(file, rows.number(), rows.text()))?;
+        }
+    }
+    expected.end(file)
+}
+
+impl Tally {
+    fn add(&mut self, line: &InvoiceLine) {
+        self.lines += 1;
+        self.exact_micros = self.exact_micros.saturating_add(exact_micros(line));
+        self.size.add(line);
+    }
+
+    /// What is wrong with an invoice of sound lines.
+    fn unfit(&self) -> Option<Unfit> {
+        match minor_from_micros(self.exact_micros) {
+            None => Some(Unfit::Amount),
+            Some(amount_minor) => (!self.size.is_sendable(amount_minor)).then_some(Unfit::TooLarge),
+        }
+    }
 }
 
 fn exact_micros(line: &InvoiceLine) -> i128 {
@@ -181,7 +223,7 @@ impl RetailReplay {
     }
 
     fn take_line(&mut self, (number, moment, customer_id, line): Row) -> Result<(), ReplayError> {
-        if self.dropped.contains(&number) {
+        if self.dropped.contains_key(&number) {
             return Ok(());
         }
         let exact = exact_micros(&line);
@@ -208,9 +250,8 @@ impl RetailReplay {
     fn finish(&mut self, draft: Draft) -> Result<Produced, ReplayError> {
         let Draft { mut invoice, exact_micros, .. } = draft;
         invoice.amount_minor = minor_from_micros(exact_micros).ok_or_else(|| {
-            let remedy = "its amount does not fit 64 bits: split it";
-            let number = invoice.invoice_id.as_bytes();
-            Misfit::new("invoice", number, remedy).at(&self.file, self.rows.number(), number)
+            let number = &invoice.invoice_id;
+            Unfit::Amount.misfit(number).at(&self.file, self.rows.number(), number.as_bytes())
         })?;
         let counts = &mut self.summary;
         counts.invoices += 1;
@@ -296,6 +337,9 @@ fn parse(rows: &Rows, zone: &Zone) -> Result<Row, Misfit> {
     let unread = || {
         Misfit::new(HEADER[4], date, "expected a time as `2010-12-01 08:26:00` that London's clocks showed")
     };
+    if number.len() > MAX_NUMBER_BYTES {
+        return Err(Misfit::new(HEADER[0], number, "expected an invoice's number of at most 200 bytes"));
+    }
     let moment = zone.moment("%Y-%m-%d %H:%M:%S", date).ok_or_else(unread)?;
     let (invoice_id, currency) = (number.as_bytes(), CURRENCY.as_bytes());
     let fields = InvoiceFields { invoice_id, issued_at: moment.utc_ms, currency };

@@ -22,6 +22,8 @@ pub(super) struct Rows {
     ends: Vec<usize>,
     count: usize,
     number: u64,
+    /// What is wrong with a line that the record before it ended at.
+    pending: Option<ReplayError>,
 }
 
 impl Rows {
@@ -35,11 +37,15 @@ impl Rows {
             ends: vec![0; 16],
             count: 0,
             number: 0,
+            pending: None,
         })
     }
 
     /// Reads the next record, past empty lines; false at the end of the file. Errors as those of [`Lines::advance`].
     pub(super) fn advance(&mut self, file: &Path) -> Result<bool, ReplayError> {
+        if let Some(error) = self.pending.take() {
+            return Err(error);
+        }
         self.text.clear();
         while self.text.is_empty() {
             if !self.lines.advance()? {
@@ -56,18 +62,35 @@ impl Rows {
             let is_whole = self.parse(&mut parsed, &mut filled);
             self.text.pop();
             if is_whole {
+                // A carriage return ends a record too: of the text behind it nothing would be read.
+                let rest = self.text.get(parsed..).unwrap_or_default();
+                if rest.iter().any(|byte| *byte != b'\r') {
+                    let remedy = "expected no carriage return inside a line";
+                    return Err(self.misfit(remedy).at(file, self.number, &self.text));
+                }
                 return Ok(true);
             }
-            if self.text.len() > self.line_bytes || !self.lines.advance()? {
+            if self.text.len() > self.line_bytes || !self.advance_within()? {
                 let remedy = "expected a second quotation mark behind the first";
-                return Err(Misfit::new("the record", self.text.clone(), remedy).at(
-                    file,
-                    self.number,
-                    &self.text,
-                ));
+                return Err(self.misfit(remedy).at(file, self.number, &self.text));
             }
             self.text.push(b'\n');
             self.text.extend_from_slice(self.lines.text());
+        }
+    }
+
+    fn misfit(&self, remedy: &'static str) -> Misfit {
+        Misfit::new("the record", self.text.clone(), remedy)
+    }
+
+    /// Reads the next line of a record; false if it has none. A line that is too long ends the record, and is a bad line of its own.
+    fn advance_within(&mut self) -> Result<bool, ReplayError> {
+        match self.lines.advance() {
+            Err(error @ ReplayError::Value { .. }) => {
+                self.pending = Some(error);
+                Ok(false)
+            }
+            advanced => advanced,
         }
     }
 
