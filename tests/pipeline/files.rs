@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value};
 
 /// The rows of a sink's finished files, partition by partition in the order of their offsets; each a JSON object of texts.
+/// They are all that `*.csv` finds: rejects stand in a folder of their own.
 pub(crate) fn csv_rows(directory: &Path) -> Vec<Value> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -13,7 +14,7 @@ pub(crate) fn csv_rows(directory: &Path) -> Vec<Value> {
     files.sort();
     let is_rows = |path: &&PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.ends_with(".csv") && !name.contains("rejects")
+        name.ends_with(".csv")
     };
     let mut rows = Vec::new();
     for file in files.iter().filter(is_rows) {

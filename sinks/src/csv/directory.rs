@@ -14,14 +14,15 @@ use tidegate_runtime::log::{Offset, TopicInfo};
 use tidegate_runtime::{Error, Result};
 
 use super::disk;
-use super::segment::{self, OPEN, Part, Segment, parse_finished};
+use super::segment::{self, OPEN, Part, REJECTS, Segment, folder, parse_finished};
 use crate::layout::Layout;
 use crate::place::{self, storage};
 
 const STATE: &str = "sink.json";
 const LOCK: &str = "sink.lock";
-/// What `sink.json` means; a later version is refused. Version 1 had no `topic_id`.
-const FORMAT: u32 = 2;
+/// What `sink.json` means; a later version is refused. Version 1 had no `topic_id`; in versions 1 and 2 the rejects stood among the rows,
+/// where they stay and count.
+const FORMAT: u32 = 3;
 
 /// What `sink.json` holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +83,7 @@ impl Directory {
     ) -> Result<Directory> {
         fs::create_dir_all(path).map_err(|cause| storage("create", path, cause))?;
         let lock = place::lock(&path.join(LOCK), path)?;
-        let names = list(path)?;
+        let names = Names::list(path)?;
         let state = match read_state(path)? {
             Some(found) => {
                 check_identity(path, &asked, &found)?;
@@ -90,13 +91,13 @@ impl Directory {
                 State { format: FORMAT, topic_id: asked.topic_id.or(found.topic_id), ..found }
             }
             None => {
-                check_empty(path, &names)?;
+                check_empty(path, &names.of_rows)?;
                 State { positions: first_positions()?, ..asked }
             }
         };
         let mut directory =
             Directory { path: path.to_owned(), state, forced_ends: BTreeMap::new(), _lock: lock };
-        directory.check_columns(&names, layout)?;
+        directory.check_columns(&names.of_rows, layout)?;
         directory.adopt(&names)?;
         directory.save()?;
         Ok(directory)
@@ -132,33 +133,29 @@ impl Directory {
     }
 
     /// Removes what a crash left, and moves the positions up to the finished files.
-    fn adopt(&mut self, names: &[String]) -> Result<()> {
-        let mut finished: BTreeMap<(usize, Segment), Vec<Part>> = BTreeMap::new();
-        for name in names {
-            if name.starts_with(&self.state.topic) && name.ends_with(OPEN) {
-                disk::remove(&self.path.join(name))?;
-            } else if let Some((partition, segment, part)) = parse_finished(&self.state.topic, name) {
-                finished.entry((partition, segment)).or_default().push(part);
-            }
-        }
+    fn adopt(&mut self, names: &Names) -> Result<()> {
+        let finished = self.finished(names)?;
         let mut ends: BTreeMap<usize, Offset> = BTreeMap::new();
-        for ((partition, segment), parts) in &finished {
-            if !parts.contains(&Part::Rows) {
+        for ((partition, segment), found) in &finished {
+            if !found.rows {
                 continue;
             }
             let known = usize::try_from(segment.end.0).is_ok() && *partition < self.state.positions.len();
             if !known || ends.get(partition).is_some_and(|end| segment.first < *end) {
-                return Err(self.foreign_file(*partition, *segment, Part::Rows));
+                return Err(self.foreign_file(&self.path, *partition, *segment, Part::Rows));
             }
             ends.insert(*partition, segment.end);
         }
         for (partition, position) in self.state.positions.iter_mut().enumerate() {
             *position = ends.get(&partition).map_or(*position, |end| end.0.max(*position));
         }
-        for ((partition, segment), parts) in &finished {
-            let refused = || Err(self.foreign_file(*partition, *segment, Part::Rejects));
+        for ((partition, segment), found) in &finished {
+            let refused = || {
+                let folder = found.rejects.as_ref().unwrap_or(&self.path);
+                Err(self.foreign_file(folder, *partition, *segment, Part::Rejects))
+            };
             let Some(position) = self.state.positions.get(*partition).copied() else { return refused() };
-            if parts.contains(&Part::Rows) || segment.end.0 <= position {
+            if found.rows || segment.end.0 <= position {
                 continue;
             }
             // Rejects without rows: the segment that was finishing. Everything before it had finished, empty stretches included.
@@ -171,12 +168,71 @@ impl Directory {
         Ok(())
     }
 
-    fn foreign_file(&self, partition: usize, segment: Segment, part: Part) -> Error {
+    /// The finished files of both folders; what is open in them is removed.
+    fn finished(&self, names: &Names) -> Result<BTreeMap<(usize, Segment), Found>> {
+        let mut finished: BTreeMap<(usize, Segment), Found> = BTreeMap::new();
+        let apart = folder(&self.path, Part::Rejects);
+        let of_rows = names.of_rows.iter().map(|name| (&self.path, name));
+        for (folder, name) in of_rows.chain(names.of_rejects.iter().map(|name| (&apart, name))) {
+            if name.starts_with(&self.state.topic) && name.ends_with(OPEN) {
+                disk::remove(&folder.join(name))?;
+                continue;
+            }
+            let Some((partition, segment, part)) = parse_finished(&self.state.topic, name) else { continue };
+            let found = finished.entry((partition, segment)).or_default();
+            // Neither rows among the rejects nor rejects in both folders were put there by a sink.
+            let fits = match part {
+                Part::Rows => folder == &self.path,
+                Part::Rejects => found.rejects.is_none(),
+            };
+            if !fits {
+                return Err(self.foreign_file(folder, partition, segment, part));
+            }
+            match part {
+                Part::Rows => found.rows = true,
+                Part::Rejects => found.rejects = Some(folder.clone()),
+            }
+        }
+        Ok(finished)
+    }
+
+    fn foreign_file(&self, folder: &Path, partition: usize, segment: Segment, part: Part) -> Error {
         let name = segment::finished_name(&self.state.topic, partition, segment, part);
         Error::Refused {
-            what: format!("`{}` does not fit what is in its directory", self.path.join(name).display()),
+            what: format!("`{}` does not fit what is in its directory", folder.join(name).display()),
             remedy: "it was put there by somebody else: move it away".into(),
         }
+    }
+}
+
+/// Which of a segment's files have finished.
+#[derive(Default)]
+struct Found {
+    rows: bool,
+    /// The folder that the rejects stand in.
+    rejects: Option<PathBuf>,
+}
+
+/// What is in the two folders.
+struct Names {
+    of_rows: Vec<String>,
+    of_rejects: Vec<String>,
+}
+
+impl Names {
+    fn list(path: &Path) -> Result<Names> {
+        let (of_rows, apart) = (list(path)?, folder(path, Part::Rejects));
+        let of_rejects = match of_rows.iter().any(|name| name == REJECTS) {
+            true if !apart.is_dir() => {
+                return Err(Error::Refused {
+                    what: format!("`{}` is not a folder, and the rejects go into one there", apart.display()),
+                    remedy: "move it away".into(),
+                });
+            }
+            true => list(&apart)?,
+            false => Vec::new(),
+        };
+        Ok(Names { of_rows, of_rejects })
     }
 }
 

@@ -20,6 +20,14 @@ pub(super) fn create(path: &Path) -> Result<Sheet> {
     made.map(Sheet).map_err(|cause| storage("create", path, cause))
 }
 
+/// Makes a folder, unless it is there.
+pub(super) fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fault::point().and_then(|()| fs::create_dir(path)).map_err(|cause| storage("create", path, cause))
+}
+
 impl Write for Sheet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Err(fault) = fault::point() {

@@ -1,7 +1,7 @@
 //! A topic into CSV files, exactly once.
 //!
 //! A directory holds the files of one topic for one named sink. Partition `p`'s records of offsets `[kN, (k+1)N)` stand in
-//! `<topic>-<p>-<first>-<end>.csv`, bad ones in `…-rejects.csv` beside; a stretch without records leaves no file. What is called so is
+//! `<topic>-<p>-<first>-<end>.csv`, bad ones in `rejects/…-rejects.csv`, where `*.csv` does not find them; a stretch without records leaves no file. What is called so is
 //! finished: complete, durable, and never changed or replaced. The tail grows as `<topic>-<p>-<first>.csv.open` and is shown at every
 //! commit; a restart cuts it back to nothing and reads its records again from the log, so **only finished files count**, and the log must
 //! keep records for as long as a segment takes to fill. The content of a partition's files, one after the other in the order of

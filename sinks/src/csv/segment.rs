@@ -4,6 +4,7 @@
 //! So files never overlap, and their names in order are the order of their records. Pure arithmetic.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use tidegate_runtime::log::Offset;
 
@@ -32,6 +33,17 @@ impl Segment {
     pub(super) fn next(self, position: Offset, records: i64) -> Segment {
         let aligned = Offset(position.0 / records * records);
         Segment::from(aligned.max(self.end), records)
+    }
+}
+
+/// The folder of the rejects: they have other columns than the rows, and whoever reads `*.csv` reads rows only.
+pub(super) const REJECTS: &str = "rejects";
+
+/// The folder of the part's files, in the sink's directory. Format 2 of `sink.json` and before had the rejects among the rows.
+pub(super) fn folder(directory: &Path, part: Part) -> PathBuf {
+    match part {
+        Part::Rows => directory.to_owned(),
+        Part::Rejects => directory.join(REJECTS),
     }
 }
 

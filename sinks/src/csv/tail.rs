@@ -11,7 +11,7 @@ use tidegate_runtime::log::Offset;
 use tidegate_runtime::{Error, Result};
 
 use super::disk::{self, Sheet};
-use super::segment::{Part, Segment, finished_name, open_name};
+use super::segment::{Part, Segment, finished_name, folder, open_name};
 use super::shape;
 use crate::intake::Reject;
 use crate::layout::Layout;
@@ -111,13 +111,26 @@ impl Tail {
             file.writer.get_ref().sync(&file.path)?;
         }
         for (part, file) in files {
-            let name = finished_name(&shared.topic, self.partition, self.segment, part);
-            disk::link(&file.path, &shared.directory.join(name))?;
-            // IMPORTANT: the rejects' name is on the disk before the rows have theirs.
-            disk::sync_directory(&shared.directory)?;
+            let folder = self.finished_folder(part, shared);
+            disk::link(&file.path, &folder.join(self.finished_name(part, shared)))?;
+            // IMPORTANT: the rejects' name, and that of their folder, are on the disk before the rows have theirs.
+            disk::sync_directory(&folder)?;
+            if folder != shared.directory {
+                disk::sync_directory(&shared.directory)?;
+            }
             disk::remove(&file.path)?;
         }
         Ok(())
+    }
+
+    /// Rejects that finished among the rows, as earlier versions had it, stay there when their segment is read again.
+    fn finished_folder(&self, part: Part, shared: &Shared) -> PathBuf {
+        let among_rows = shared.directory.join(self.finished_name(part, shared));
+        if among_rows.exists() { shared.directory.clone() } else { folder(&shared.directory, part) }
+    }
+
+    fn finished_name(&self, part: Part, shared: &Shared) -> String {
+        finished_name(&shared.topic, self.partition, self.segment, part)
     }
 }
 
@@ -128,7 +141,9 @@ impl OpenFile {
 }
 
 fn open(partition: usize, segment: Segment, part: Part, shared: &Shared) -> Result<OpenFile> {
-    let path = shared.directory.join(open_name(&shared.topic, partition, segment.first, part));
+    let folder = folder(&shared.directory, part);
+    disk::create_folder(&folder)?;
+    let path = folder.join(open_name(&shared.topic, partition, segment.first, part));
     let mut writer = shape::writer(disk::create(&path)?);
     let written = match part {
         Part::Rows => shape::write_header(&mut writer, &shared.layout),

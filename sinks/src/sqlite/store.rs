@@ -29,6 +29,9 @@ const WAL_KEPT_BYTES: u32 = 64 << 20;
 /// Room for the upper levels of every index and the pages of a batch; SQLite's own default of 2 MB reads them again and again.
 const CACHE_KIB: i32 = 32 << 10;
 
+/// What makes the tables that every read store has.
+pub(super) const OWN_TABLES: [&str; 2] = [READ_STORE, include_str!("sink.sql")];
+
 /// The sink's database, ours while this lives.
 pub(super) struct Store {
     pub(super) connection: Connection,
@@ -204,8 +207,7 @@ fn claim(connection: &mut Connection, path: &Path, sink: &str, log: &str) -> Res
     let mut run = || -> rusqlite::Result<(String, String)> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(READ_STORE)?;
-        transaction.execute_batch(include_str!("sink.sql"))?;
+        OWN_TABLES.iter().try_for_each(|ddl| transaction.execute_batch(ddl))?;
         let found = transaction
             .query_row("SELECT sink, log FROM sink_identity", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tidegate_runtime::{Error, Result};
 use tidegate_schemas::{NamedTable, table_of};
 
-use super::store::Fault;
+use super::store::{Fault, OWN_TABLES};
 use crate::place::{self, Source};
 
 /// Takes the topic into the store, or finds it there; makes its tables.
@@ -37,6 +37,7 @@ pub(super) fn take(to: &Transaction<'_>, sink: &str, source: &Source) -> Result<
 /// Makes the tables of a topic that is not in the table of topics, if none of their names is taken.
 fn make(to: &Transaction<'_>, topic: &str, table: &NamedTable) -> Result<(), Fault> {
     let ddl = table.ddl();
+    let own = OWN_TABLES.map(objects).into_iter().collect::<rusqlite::Result<Vec<_>>>()?.concat();
     let reserved = |cause: rusqlite::Error| Error::Refused {
         what: format!("topic `{topic}` cannot name a table: {cause}"),
         remedy: "sink it into CSV files".into(),
@@ -49,7 +50,12 @@ fn make(to: &Transaction<'_>, topic: &str, table: &NamedTable) -> Result<(), Fau
                 what: format!(
                     "the table of topic `{topic}` would be called `{object}`, and there is a `{taken}` already"
                 ),
-                remedy: "sink it into a database of its own, with another --name".into(),
+                // What every read store has would be in the way there too.
+                remedy: match own.iter().any(|name| name.eq_ignore_ascii_case(&taken)) {
+                    true => "every read store has one: sink the topic into CSV files",
+                    false => "sink it into a database of its own, with another --name",
+                }
+                .into(),
             };
             return Err(refused.into());
         }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tidegate_runtime::log::Log;
-use tidegate_runtime::time::EventTime;
 use tidegate_runtime::{Error, Reaction};
 
 use super::scripted::{Partition, Record, Scripted};
@@ -38,15 +37,14 @@ fn live(directory: &Path) -> Options {
     options
 }
 
-/// The files whose names end like this, by name.
+/// The files whose names end like this, by name; those of the folder beside as `rejects/…`.
 fn files(directory: &Path, ending: &str) -> BTreeMap<String, String> {
-    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let named = entries.filter(|path| path.to_str().unwrap().ends_with(ending));
-    named
-        .map(|path| {
-            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap())
-        })
-        .collect()
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let beside = fs::read_dir(directory.join("rejects"));
+    paths.extend(beside.into_iter().flatten().map(|entry| entry.unwrap().path()));
+    let named = paths.iter().filter(|path| path.to_str().unwrap().ends_with(ending));
+    let name = |path: &Path| path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned();
+    named.map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 
 /// The lines of a partition's finished files in the order of their names, without the headers.
@@ -56,7 +54,7 @@ fn content(directory: &Path, partition: u32, rejects: bool) -> Vec<String> {
         let rest = text.strip_prefix(header).unwrap_or_else(|| panic!("no header in {name}"));
         rest.split_inclusive("\r\n").map(str::to_owned).collect()
     };
-    let prefix = format!("invoices-{partition}-");
+    let prefix = format!("{}invoices-{partition}-", if rejects { "rejects/" } else { "" });
     let of_part = |name: &String| name.starts_with(&prefix) && name.ends_with("-rejects.csv") == rejects;
     files(directory, ".csv").into_iter().filter(|(name, _)| of_part(name)).flat_map(lines).collect()
 }
@@ -114,19 +112,19 @@ fn segments_hold_their_offsets_and_empty_ones_leave_no_file() {
     assert_eq!(
         names(place.path(), ".csv"),
         [
-            "invoices-0-000-010-rejects.csv",
             "invoices-0-000-010.csv",
-            "invoices-0-010-020-rejects.csv",
             "invoices-0-010-020.csv",
             "invoices-0-020-030.csv",
-            "invoices-0-040-050-rejects.csv",
             "invoices-0-040-050.csv",
             "invoices-0-050-060.csv",
-            "invoices-0-060-066-rejects.csv",
             "invoices-0-060-066.csv",
             "invoices-1-000-010.csv",
             "invoices-1-010-020.csv",
             "invoices-1-020-025.csv",
+            "rejects/invoices-0-000-010-rejects.csv",
+            "rejects/invoices-0-010-020-rejects.csv",
+            "rejects/invoices-0-040-050-rejects.csv",
+            "rejects/invoices-0-060-066-rejects.csv",
         ]
     );
     assert_exact(place.path(), &rich());
@@ -354,4 +352,91 @@ fn passing_faults_are_told_and_change_nothing() {
     let lines = ["sink `files` tries again: out of reach: as the test has it", "sink `files` goes on"];
     assert_eq!(*told.lock().unwrap(), lines);
     assert_exact(place.path(), &rich());
+}
+
+/// The rejects among the rows, and a format that says so: what an earlier version would have left.
+fn make_old(directory: &Path) {
+    for name in files(directory, ".csv").into_keys().filter(|name| name.starts_with("rejects/")) {
+        fs::rename(directory.join(&name), directory.join(name.strip_prefix("rejects/").unwrap())).unwrap();
+    }
+    let state = directory.join("sink.json");
+    let old = fs::read_to_string(&state).unwrap().replace("\"format\": 3", "\"format\": 2");
+    fs::write(state, old).unwrap();
+}
+
+/// Every row and every reject once, wherever the rejects stand.
+fn assert_exact_in_either_folder(directory: &Path, partitions: &[Partition]) {
+    let mut numbers = Vec::new();
+    for text in files(directory, "-rejects.csv").into_values() {
+        let lines = text.strip_prefix(REJECT_HEADER).unwrap().lines();
+        numbers.extend(lines.map(|line| line.split(',').next().unwrap().parse::<i64>().unwrap()));
+    }
+    numbers.sort_unstable();
+    let bad = |partition: &Partition| -> Vec<i64> {
+        let bad = partition.records.iter().filter(|(_, record)| record.value == Some(vec![7]));
+        bad.map(|(offset, _)| *offset).collect()
+    };
+    assert_eq!(numbers, partitions.iter().flat_map(bad).collect::<Vec<_>>());
+    for (number, partition) in (0..).zip(partitions) {
+        assert_eq!(content(directory, number, false), expected(partition).0);
+    }
+}
+
+#[test]
+fn a_directory_with_rejects_among_the_rows_is_taken_over_as_it_is() {
+    let place = TempDir::new().unwrap();
+    csv_to_end(Scripted::new(rich()), &options(place.path())).unwrap();
+    make_old(place.path());
+    let old = files(place.path(), ".csv");
+    let mut partitions = rich();
+    (66..75).for_each(|offset| partitions[0].invoice(offset));
+    let bad = partitions[0].records[&3].clone();
+    partitions[0].put(75, bad);
+    csv_to_end(Scripted::new(partitions.clone()), &options(place.path())).unwrap();
+    let new = files(place.path(), ".csv");
+    assert!(old.iter().all(|(name, text)| new.get(name) == Some(text)), "{new:?}");
+    let added: Vec<_> = new.keys().filter(|name| !old.contains_key(*name)).collect();
+    assert_eq!(added.iter().filter(|name| name.starts_with("rejects/")).count(), 1, "{added:?}");
+    assert_exact_in_either_folder(place.path(), &partitions);
+    assert!(fs::read_to_string(place.path().join("sink.json")).unwrap().contains("\"format\": 3"));
+}
+
+#[test]
+fn what_an_earlier_version_was_finishing_ends_where_its_rejects_are() {
+    at_every_operation(|log, place| {
+        if place.join("sink.json").exists() {
+            make_old(place);
+            {
+                let mut partitions = log.partitions.lock().unwrap();
+                (66..91).for_each(|offset| partitions[0].invoice(offset));
+            }
+            block_on(run(log.clone(), &live(place), log.published_at(91))).unwrap();
+        }
+        let moved = fs::read_dir(place.join("rejects")).into_iter().flatten().map(|entry| entry.unwrap());
+        let moved: Vec<_> = moved.map(|entry| entry.file_name()).collect();
+        assert!(moved.iter().all(|name| !place.join(name).exists()), "{moved:?} stand in both folders");
+        csv_to_end(log.clone(), &options(place)).unwrap();
+        let partitions = log.partitions.lock().unwrap().clone();
+        assert_exact_in_either_folder(place, &partitions);
+        // Back where this version has them, as the caller saw them.
+        for name in files(place, "-rejects.csv").into_keys().filter(|name| !name.contains('/')) {
+            fs::create_dir_all(place.join("rejects")).unwrap();
+            fs::rename(place.join(&name), place.join("rejects").join(&name)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn rejects_in_both_folders_and_a_file_in_place_of_theirs_are_refused() {
+    let place = TempDir::new().unwrap();
+    csv_to_end(Scripted::new(rich()), &options(place.path())).unwrap();
+    let name = "invoices-0-00000000000000000000-00000000000000000010-rejects.csv";
+    fs::copy(place.path().join("rejects").join(name), place.path().join(name)).unwrap();
+    let refusal = || csv_to_end(Scripted::new(rich()), &options(place.path())).unwrap_err();
+    let error = refusal();
+    assert!(matches!(error, Error::Refused { .. }) && error.to_string().contains("does not fit"), "{error}");
+    fs::remove_dir_all(place.path().join("rejects")).unwrap();
+    fs::write(place.path().join("rejects"), "").unwrap();
+    let error = refusal();
+    assert!(matches!(error, Error::Refused { .. }) && error.to_string().contains("not a folder"), "{error}");
 }

@@ -150,18 +150,18 @@ fn expected() -> Content {
 }
 
 fn in_files(directory: &Path, ending: &str) -> Content {
-    let mut names: Vec<_> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
     let mut content = Content::new();
-    for name in names.iter().filter(|name| name.ends_with(ending)) {
-        let partition = name.split('-').nth(1).unwrap().parse().unwrap();
-        let text = fs::read_to_string(directory.join(name)).unwrap();
-        let lines = text.split_inclusive("\r\n").skip(1).map(str::to_owned);
-        let (good, bad) = content.entry(partition).or_default();
-        if name.ends_with("-rejects.csv") { *bad += lines.count() } else { good.extend(lines) }
+    for (folder, holds_rejects) in [(directory.to_owned(), false), (directory.join("rejects"), true)] {
+        let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        for name in names.iter().filter(|name| name.ends_with(ending)) {
+            let partition = name.split('-').nth(1).unwrap().parse().unwrap();
+            let text = fs::read_to_string(folder.join(name)).unwrap();
+            let lines = text.split_inclusive("\r\n").skip(1).map(str::to_owned);
+            let (good, bad) = content.entry(partition).or_default();
+            if holds_rejects { *bad += lines.count() } else { good.extend(lines) }
+        }
     }
     content
 }

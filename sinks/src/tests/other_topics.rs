@@ -127,26 +127,44 @@ fn windows_of_two_sizes_in_one_topic_do_not_overwrite_each_other() {
     assert_eq!(world.number("SELECT sum(count) FROM customer_totals"), 6);
 }
 
+/// The remedy where the name belongs to every read store.
+const ALWAYS_THERE: &str = "every read store has one: sink the topic into CSV files";
+
 #[test]
 fn names_that_lead_to_one_table_are_refused() {
     let world = World::new();
-    for topic in ["m-totals", "M.totals", "infraction-history", "sink-offsets", "sqlite-totals"] {
+    let topics = [
+        "m-totals",
+        "M.totals",
+        "infraction-history",
+        "sink-offsets",
+        "customer_totals",
+        "invoice_lines",
+        "sqlite-totals",
+    ];
+    for topic in topics {
         world.topic(topic, 1);
         world.write(topic, &[(0, total(0, 5_000, 1))]);
     }
     sqlite_to_end(world.log.clone(), &world.sqlite(&["m-totals"])).unwrap();
-    for (topic, said) in [
+    for (topic, said, helps) in [
         (
             "M.totals",
             "the table of topic `M.totals` would be called `M_totals`, and there is a `m_totals` already",
+            "sink it into a database of its own, with another --name",
         ),
-        ("infraction-history", "there is a `infraction_history` already"),
-        ("sink-offsets", "there is a `sink_offsets` already"),
-        ("sqlite-totals", "topic `sqlite-totals` cannot name a table"),
+        ("infraction-history", "there is a `infraction_history` already", ALWAYS_THERE),
+        ("sink-offsets", "there is a `sink_offsets` already", ALWAYS_THERE),
+        ("customer_totals", "there is a `customer_totals` already", ALWAYS_THERE),
+        ("invoice_lines", "there is a `invoice_lines` already", ALWAYS_THERE),
+        ("sqlite-totals", "topic `sqlite-totals` cannot name a table", "sink it into CSV files"),
     ] {
         let error = sqlite_to_end(world.log.clone(), &world.sqlite(&[topic])).unwrap_err();
-        assert!(matches!(&error, Error::Refused { what, .. } if what.contains(said)), "{error}");
+        let Error::Refused { what, remedy } = &error else { panic!("{error}") };
+        assert!(what.contains(said) && remedy == helps, "{error}");
     }
+    // What is told helps.
+    csv_to_end(world.log.clone(), &world.csv("invoice_lines")).unwrap();
     assert_eq!(world.number("SELECT count(*) FROM sink_topics"), 1);
 }
 

@@ -159,14 +159,15 @@ fn another_format() {
     let file = both.csv.directory.join("sink.json");
     let state = fs::read_to_string(&file).unwrap();
     // What a later version adds must not read as damage.
-    fs::write(&file, state.replace("\"format\": 2", "\"format\": 3, \"news\": true")).unwrap();
+    fs::write(&file, state.replace("\"format\": 3", "\"format\": 4, \"news\": true")).unwrap();
     Connection::open(&both.sqlite.database).unwrap().pragma_update(None, "user_version", 3).unwrap();
     assert_eq!(
         both.refuse(&log(0, 3)),
-        ["files/sink.json", "read.sqlite3"]
-            .map(|name| format!("`PLACE/{name}` has format version 3, and this program reads version 2"))
+        [("files/sink.json", 4, 3), ("read.sqlite3", 3, 2)].map(|(name, format, ours)| {
+            format!("`PLACE/{name}` has format version {format}, and this program reads version {ours}")
+        })
     );
-    for damaged in ["{\"format\": 2".to_owned(), state.replace("null", "[]")] {
+    for damaged in ["{\"format\": 3".to_owned(), state.replace("null", "[]")] {
         fs::write(&file, damaged).unwrap();
         assert!(both.refuse(&log(0, 3))[0].starts_with("`PLACE/files/sink.json` is damaged: "));
     }

@@ -80,20 +80,25 @@ pub(super) fn in_force(store: &Connection) -> Result<(u64, i64)> {
     Ok((u64::try_from(count)?, fines))
 }
 
-/// Only finished files count: one that is still open would be cut back by a restart.
+/// The rows of a topic's files, and of those in the folder of the rejects if there were any. Whatever a reader of `*.csv` would take for
+/// rows is counted as such.
 fn in_files(directory: &Path) -> Result<Held> {
+    let beside = directory.join("rejects");
+    let there = beside.try_exists().with_context(|| format!("could not look for `{}`", beside.display()))?;
+    Ok(Held { rows: rows_in(directory)?, rejects: if there { rows_in(&beside)? } else { 0 } })
+}
+
+/// Only finished files count: one that is still open would be cut back by a restart.
+fn rows_in(directory: &Path) -> Result<u64> {
     let unread = || format!("could not read the directory `{}`", directory.display());
-    let mut held = Held::default();
+    let mut sum = 0;
     for entry in fs::read_dir(directory).with_context(unread)? {
         let path = entry.with_context(unread)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with("-rejects.csv") {
-            held.rejects += rows(&path)?;
-        } else if name.ends_with(".csv") {
-            held.rows += rows(&path)?;
+        if path.extension().is_some_and(|ending| ending == "csv") {
+            sum += rows(&path)?;
         }
     }
-    Ok(held)
+    Ok(sum)
 }
 
 /// Rows below the header. A cell may hold line breaks, so lines would not do.
@@ -131,8 +136,10 @@ mod tests {
     fn rows_are_counted_and_lines_are_not() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a-0-1.csv"), "x,y\r\n1,\"two\r\nlines\"\r\n3,4\r\n").unwrap();
-        fs::write(directory.path().join("a-0-1-rejects.csv"), "offset\r\n7\r\n").unwrap();
         fs::write(directory.path().join("a-0-2.csv.open"), "x,y\r\n5,6\r\n").unwrap();
+        assert_eq!(in_files(directory.path()).unwrap(), Held { rows: 2, rejects: 0 });
+        fs::create_dir(directory.path().join("rejects")).unwrap();
+        fs::write(directory.path().join("rejects/a-0-1-rejects.csv"), "offset\r\n7\r\n").unwrap();
         assert_eq!(in_files(directory.path()).unwrap(), Held { rows: 2, rejects: 1 });
     }
 }
