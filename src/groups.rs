@@ -38,7 +38,7 @@ struct Row<'g> {
 
 /// Carries out `groups`.
 pub(crate) fn run(args: &Groups, context: &Context) -> Result<Exit> {
-    let log = context.home.open_existing()?;
+    let log = context.home.look()?;
     let mut groups = log.groups()?;
     if let Some(name) = &args.group {
         groups.retain(|group| group.group == *name);

@@ -78,8 +78,17 @@ impl Home {
         Ok(Arc::new(log))
     }
 
-    /// The log as it is; nothing is made.
+    /// The log that is there; none is made.
     pub(crate) fn open_existing(&self) -> Result<Arc<dyn Log>> {
+        self.open_by(EmbeddedLog::open)
+    }
+
+    /// The log as it is, for a command that only looks: it needs no right to write, and nothing is changed.
+    pub(crate) fn look(&self) -> Result<Arc<dyn Log>> {
+        self.open_by(EmbeddedLog::look)
+    }
+
+    fn open_by(&self, open: fn(&Path) -> tidegate_runtime::Result<EmbeddedLog>) -> Result<Arc<dyn Log>> {
         if let Where::Kafka(connection) = &self.place {
             return Ok(Arc::new(KafkaLog::open(connection.clone())?));
         }
@@ -91,7 +100,7 @@ impl Home {
             );
             return Err(Exit::NotFound.because(message));
         }
-        Ok(Arc::new(EmbeddedLog::open(&self.data)?))
+        Ok(Arc::new(open(&self.data)?))
     }
 
     /// The same for the workers of a processor, which join a group and commit as they are told.

@@ -55,7 +55,10 @@ pub(crate) struct List {
 
 /// Carries out `schemas`.
 pub(crate) fn run(schemas: &Schemas, context: &Context) -> Result<Exit> {
-    let log = context.home.open_existing()?;
+    let log = match schemas {
+        Schemas::Register(_) => context.home.open_existing()?,
+        Schemas::Check(_) | Schemas::List(_) => context.home.look()?,
+    };
     match schemas {
         Schemas::Check(chosen) => check(chosen, log.registry(), context),
         Schemas::Register(chosen) => register(chosen, log.registry()),

@@ -111,9 +111,11 @@ fn on_embedded(args: &Doctor, context: &Context, report: &mut Report) -> Result<
     let directory = context.home.directory();
     let place = Place::look(directory);
     let findings = embedded::judge(directory, &place);
-    let is_sound = findings.iter().all(|finding| finding.level != Level::Fail);
+    // Who may not write the directory may look at it.
+    let failed = findings.iter().filter(|finding| finding.level == Level::Fail).count();
+    let is_readable = place.is_directory && failed == usize::from(place.unwritable.is_some());
     report.add(findings)?;
-    if !is_sound {
+    if !is_readable {
         return report.add(vec![Finding::skip("log", "what stands above keeps it from being opened")]);
     }
     // Opening an empty file would fill it.
@@ -121,7 +123,7 @@ fn on_embedded(args: &Doctor, context: &Context, report: &mut Report) -> Result<
         let remedy = "name its directory with --data, or create one with `tidegate simulate` or `replay`";
         return report.add(vec![Finding::warn("log", "there is none yet", remedy)]);
     }
-    let log = match context.home.open_existing() {
+    let log = match context.home.look() {
         Ok(log) => log,
         Err(error) => return report.add(vec![embedded::unreadable(&error)]),
     };

@@ -37,7 +37,7 @@ pub(crate) enum Format {
 
 /// Carries out `topics`.
 pub(crate) fn run(topics: Topics, context: &Context) -> Result<Exit> {
-    let log = context.home.open_existing()?;
+    let log = context.home.look()?;
     match topics {
         Topics::List(list) => list::run(&list, &*log),
         Topics::Describe(describe) => describe::run(&describe, &*log),

@@ -4,6 +4,7 @@
 //! - `applications`: two side by side, their topics, and what they may not take from each other.
 //! - `commands`: every command on a small scale, its output and its code.
 //! - `exposition`: a reader of Prometheus' text format.
+//! - `looking`: commands that only look, by a user who may not write the log.
 //! - `metrics`: what is served while a command runs, and what the dashboard asks for.
 //! - `doctor`: a line per check and a code, on the embedded log and on a cluster that is away.
 //! - `refusals`: every bad input: one clear line and the code of the table.
@@ -22,6 +23,7 @@ mod commands;
 mod connection;
 mod doctor;
 mod exposition;
+mod looking;
 mod metrics;
 mod program;
 mod promises;

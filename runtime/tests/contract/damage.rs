@@ -1,8 +1,11 @@
 //! The embedded log's file: damage is named with its coordinates, and what is not ours is refused.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -319,4 +322,71 @@ fn a_log_of_the_older_format_is_not_taken_from_a_process_that_uses_it() {
     assert!(text.contains("version 1") && text.contains("stop every process"), "{text}");
     drop(raw);
     assert_eq!(whole(&*home.open()).len(), 30);
+}
+
+/// Everything in the log's directory, with its bytes and when they were written.
+fn inside(directory: &Path) -> BTreeMap<OsString, (Vec<u8>, SystemTime)> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    let found = entries.map(|entry| {
+        let modified = entry.metadata().unwrap().modified().unwrap();
+        (entry.file_name(), (fs::read(entry.path()).unwrap(), modified))
+    });
+    found.collect()
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let home = filled();
+    let directory = home.directory.path();
+    fs::remove_file(directory.join("log.lock")).unwrap();
+    let before = inside(directory);
+    let log = EmbeddedLog::look(directory).unwrap();
+    let expected: Vec<i64> = (100..130).collect();
+    assert_eq!(whole(&log), expected);
+    assert_eq!((log.topics().unwrap().len(), log.groups().unwrap().len()), (1, 0));
+    // Another may write meanwhile, and it is seen.
+    write(&*home.open(), "t", 0, 130..140);
+    assert_eq!(whole(&log), (100..140).collect::<Vec<i64>>());
+    let error = log.delete_topic("t").unwrap_err();
+    assert!(matches!(error, Error::Defect(_)), "{error}");
+    drop(log);
+    fs::remove_file(directory.join("log.lock")).unwrap();
+    let after = inside(directory);
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+
+    let before = after;
+    assert_eq!(whole(&EmbeddedLog::look(directory).unwrap()).len(), 40);
+    assert!(inside(directory) == before, "looked at, and changed");
+}
+
+/// What a killed process leaves is part of the log, and stays where it is.
+#[test]
+fn looking_reads_a_write_ahead_log_and_leaves_it() {
+    let home = filled();
+    let log = home.open();
+    write(&*log, "t", 0, 130..140);
+    let left = TempDir::new().unwrap();
+    for name in ["log.sqlite3", "log.sqlite3-wal"] {
+        fs::copy(home.directory.path().join(name), left.path().join(name)).unwrap();
+    }
+    let before = inside(left.path());
+    assert_eq!(whole(&EmbeddedLog::look(left.path()).unwrap()), (100..140).collect::<Vec<i64>>());
+    let after = inside(left.path());
+    assert!(before.iter().all(|(name, file)| after.get(name) == Some(file)), "{:?}", after.keys());
+}
+
+#[test]
+fn looking_at_an_older_or_an_empty_log_does_not_change_it() {
+    let home = filled();
+    drop(of_format_1(&home));
+    let before = inside(home.directory.path());
+    let looked = || EmbeddedLog::look(home.directory.path()).err().unwrap();
+    let error = looked();
+    let Error::Refused { what, remedy } = &error else { panic!("{error}") };
+    assert!(what.contains("has format version 1") && remedy.contains("schemas register"), "{error}");
+    assert!(inside(home.directory.path()) == before, "looked at, and changed");
+    fs::write(file(&home), "").unwrap();
+    let error = looked();
+    assert!(matches!(&error, Error::Refused { what, .. } if what.contains("is empty")), "{error}");
+    assert_eq!(fs::metadata(file(&home)).unwrap().len(), 0);
 }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::database::{Durability, connect};
 use super::gate::hold;
 use crate::error::{Error, Result};
 use crate::log::bell::{Bell, Rung};
@@ -47,13 +46,18 @@ impl Belfry {
     }
 
     /// A bell that rings on every commit; the first one starts the watching thread.
-    pub(super) fn hang(&self, file: &Path) -> Result<Arc<Bell>> {
+    pub(super) fn hang(
+        &self,
+        file: &Path,
+        connect: impl FnOnce() -> Result<Connection>,
+        is_sound: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Arc<Bell>> {
         let mut watcher = hold(&self.watcher);
         if watcher.is_none() {
-            let (shared, connection) = (self.shared.clone(), connect(file, Durability::Process)?);
+            let (shared, connection) = (self.shared.clone(), connect()?);
             let started = std::thread::Builder::new()
                 .name("log-doorbell".to_owned())
-                .spawn(move || watch(&shared, &connection));
+                .spawn(move || watch(&shared, &connection, is_sound));
             *watcher = Some(started.map_err(|cause| Error::Storage {
                 what: format!("could not start a thread to watch `{}`", file.display()),
                 cause: Box::new(cause),
@@ -128,7 +132,7 @@ impl Shared {
     }
 }
 
-fn watch(shared: &Shared, connection: &Connection) {
+fn watch(shared: &Shared, connection: &Connection, is_sound: impl Fn() -> bool) {
     let mut seen = None;
     let mut poll = POLL;
     while shared.pause(poll) {
@@ -136,7 +140,7 @@ fn watch(shared: &Shared, connection: &Connection) {
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
         poll = if version.is_ok() { POLL } else { POLL_AFTER_ERROR };
-        let version = version.ok();
+        let version = version.ok().filter(|_| is_sound());
         if version.is_none() || version != seen {
             seen = version;
             shared.ring();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::database::{Durability, connect};
+use super::database::Durability;
 use super::fetch::Positions;
 use super::groups::Joining;
 use super::home::Home;
@@ -23,7 +23,7 @@ const NOTHING_DUE: Duration = Duration::from_secs(3_600);
 
 /// A consumer outside of any group.
 pub(super) fn reader(home: &Arc<Home>, buffer_bytes: usize) -> Result<Consumer> {
-    let connection = connect(&home.file, Durability::Process)?;
+    let connection = home.connect(Durability::Process)?;
     start(home, connection, buffer_bytes, Vec::new(), None)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn subscribe(home: &Arc<Home>, subscription: &Subscription) -> Result
         home.read("look up a topic", |connection| super::topics::find(connection, topic))
             .map(|found| found.map(|found| found.partitions))
     })?;
-    let mut connection = connect(&home.file, Durability::Process)?;
+    let mut connection = home.connect(Durability::Process)?;
     let mut topics = subscription.topics.clone();
     topics.sort();
     let joining = Joining {
@@ -60,7 +60,7 @@ fn start(
     topics: Vec<Arc<str>>,
     member: Option<Member>,
 ) -> Result<Consumer> {
-    let bell = home.belfry.hang(&home.file)?;
+    let bell = home.hang_bell()?;
     let membership = member.as_ref().map(Member::membership);
     let feed = EmbeddedFeed {
         home: home.clone(),

@@ -54,16 +54,27 @@ pub(super) fn open_or_create(file: &Path) -> Result<Connection> {
             identify(&mut connection, file)?;
             Ok(connection)
         })
-        .map_err(|fault| match fault {
-            Fault::Sql(cause) if cause.sqlite_error_code() == Some(ErrorCode::NotADatabase) => foreign(file),
-            fault => fault.named("open the log", file),
-        })
+        .map_err(|fault| unopened(fault, file))
+}
+
+/// The error of an opening that failed.
+pub(super) fn unopened(fault: Fault, file: &Path) -> Error {
+    match fault {
+        Fault::Sql(cause) if cause.sqlite_error_code() == Some(ErrorCode::NotADatabase) => foreign(file),
+        fault => fault.named("open the log", file),
+    }
+}
+
+/// What every connection needs.
+pub(super) fn prepare(connection: &Connection) -> Outcome<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
 }
 
 fn configure(file: &Path, durability: Durability) -> Outcome<Connection> {
     let connection = Connection::open(file)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    prepare(&connection)?;
     let synchronous = match durability {
         Durability::Disk => "FULL",
         Durability::Process => "NORMAL",
@@ -81,15 +92,53 @@ fn bound_write_ahead_log(connection: &Connection) -> Outcome<()> {
     Ok(())
 }
 
+/// What a file is.
+enum Kind {
+    Empty,
+    Ours(i32),
+    Foreign,
+}
+
+impl Kind {
+    fn of(connection: &Connection) -> Outcome<Kind> {
+        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let (application, format) = (number("application_id")?, number("user_version")?);
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok(match (application, format, tables) {
+            (0, 0, 0) => Kind::Empty,
+            (APPLICATION_ID, format, _) => Kind::Ours(format),
+            _ => Kind::Foreign,
+        })
+    }
+}
+
+/// Refuses, for one who only looks, whatever is not a log of this format as it is.
+pub(super) fn check_format(connection: &Connection, file: &Path) -> Outcome<()> {
+    let (what, remedy) = match Kind::of(connection)? {
+        Kind::Ours(FORMAT_1) => (
+            format!("has format version {FORMAT_1}, and looking at it does not change that"),
+            "start any command that writes, as `tidegate schemas register`: it takes the log over, once and for all",
+        ),
+        Kind::Empty => {
+            ("is empty: nobody has finished making it".to_owned(), "start one with `tidegate simulate`")
+        }
+        kind => return accept(&kind, file),
+    };
+    Err(Error::Refused { what: format!("`{}` {what}", file.display()), remedy: remedy.to_owned() }.into())
+}
+
 fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let (application, format) = (number("application_id")?, number("user_version")?);
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application, format, tables) {
-        (0, 0, 0) => create(connection, file),
-        (APPLICATION_ID, FORMAT, _) => Ok(()),
-        (APPLICATION_ID, FORMAT_1, _) => migrate(connection, file),
-        (APPLICATION_ID, other, _) => Err(Error::Refused {
+    match Kind::of(connection)? {
+        Kind::Empty => create(connection, file),
+        Kind::Ours(FORMAT_1) => migrate(connection, file),
+        kind => accept(&kind, file),
+    }
+}
+
+fn accept(kind: &Kind, file: &Path) -> Outcome<()> {
+    match kind {
+        Kind::Ours(FORMAT) => Ok(()),
+        Kind::Ours(other) => Err(Error::Refused {
             what: format!(
                 "`{}` has format version {other}, and this program reads version {FORMAT}",
                 file.display()
@@ -98,7 +147,7 @@ fn identify(connection: &mut Connection, file: &Path) -> Outcome<()> {
                 .to_owned(),
         }
         .into()),
-        _ => Err(foreign(file).into()),
+        Kind::Empty | Kind::Foreign => Err(foreign(file).into()),
     }
 }
 

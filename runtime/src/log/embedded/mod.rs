@@ -16,7 +16,7 @@
 //!            ├─ producer                              one transaction per commit
 //!            └─ consumer ─┬─ member                   lease and handover
 //!                         └─ fetch                    positions and chunks
-//! home ─ gate (one writer) · database (the file) · bell (waking) · fault (errors)
+//! home ─ gate (one writer) · view (looking) · database (the file) · bell (waking) · fault (errors)
 //! ```
 
 mod batches;
@@ -32,6 +32,7 @@ mod member;
 mod producer;
 mod registry;
 mod topics;
+mod view;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,6 +62,15 @@ impl EmbeddedLog {
     /// [`Storage`](crate::Error::Storage), naming the path, when it cannot be read or written.
     pub fn open(directory: &Path) -> Result<EmbeddedLog> {
         Ok(EmbeddedLog { home: Arc::new(Home::open(directory)?) })
+    }
+
+    /// Opens the log that is in `directory` to look at it: nothing there is made, locked or changed, and the right to write it is not
+    /// needed. Whatever would write is a [`Defect`](crate::Error::Defect).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Refused`](crate::Error::Refused) for a log of an earlier format.
+    pub fn look(directory: &Path) -> Result<EmbeddedLog> {
+        Ok(EmbeddedLog { home: Arc::new(Home::look(directory)?) })
     }
 }
 
