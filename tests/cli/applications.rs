@@ -65,7 +65,7 @@ fn an_output_or_input_that_is_not_what_is_kept_is_refused() {
     place.done("simulate invoices --count 5 --app more");
     place.fails(
         "process totals --grace 10s --until-end --input nowhere",
-        4,
+        5,
         "topic `nowhere` does not exist",
     );
     place.fails(
