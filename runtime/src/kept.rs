@@ -56,7 +56,11 @@ pub async fn kept(log: &dyn Log, app: &str) -> Result<Option<Kept>> {
     let others = log.topics_of(&others.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>())?;
     // Asked for last, because it is created first: another worker may create them meanwhile. A reset deletes it first and the others last.
     let Some(tasks) = log.topic(&changelog)?.map(|topic| topic.partitions) else {
-        return with_records(log, &others)?.map_or(Ok(None), |other| Err(missing(app, &other)));
+        if let Some(other) = with_records(log, &others)? {
+            return Err(missing(app, &format!("its topic `{other}` has records")));
+        }
+        let has_positions = !log.committed(app)?.is_empty();
+        return if has_positions { Err(missing(app, "its group has positions")) } else { Ok(None) };
     };
     let partitions: Vec<_> =
         (0..tasks).map(|number| TopicPartition::new(changelog.as_str(), number)).collect();
@@ -88,10 +92,10 @@ fn with_records(log: &dyn Log, topics: &[TopicInfo]) -> Result<Option<String>> {
     Ok(None)
 }
 
-fn missing(app: &str, other: &str) -> Error {
+fn missing(app: &str, why: &str) -> Error {
     Error::Refused {
         what: format!(
-            "the changelog `{}` is missing, and application `{app}` has run before: its topic `{other}` is there",
+            "the changelog `{}` is missing, and application `{app}` has run before: {why}",
             Topology::changelog_of(app)
         ),
         remedy: remedy(app),

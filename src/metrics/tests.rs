@@ -196,7 +196,7 @@ impl SlowClients {
                 while !ending.load(Ordering::Relaxed) {
                     let Ok(mut stream) = std::net::TcpStream::connect(address) else { continue };
                     // Every second one begins to speak.
-                    let begun = if number % 2 == 0 { "" } else { "GET /metrics HTTP/1.1\r\nHost: " };
+                    let begun = if number.is_multiple_of(2) { "" } else { "GET /metrics HTTP/1.1\r\nHost: " };
                     let _ = stream.write_all(begun.as_bytes());
                     connected.fetch_add(1, Ordering::Relaxed);
                     let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));

@@ -295,7 +295,7 @@ fn the_topology_says_what_it_is() {
         "topology speeding\n  source     radars (broadcast table) -> speeding\n  source     vehicles (table) -> speeding\n  \
         source     readings (stream) -> speeding\n  processor  speeding (stores: {stores})\n  sink       infractions <- speeding\n  \
         own topic  speeding-changelog\n  own topic  speeding-dead-letters\n  own topic  speeding-late\n  \
-        own topic  speeding-duplicates\n  parameter  hold-for = 5ms\n  parameter  schedule = {digest}\n"
+        own topic  speeding-duplicates\n  parameter  hold-for = 5ms\n  parameter  schedule = {digest}\n  parameter  state = 2\n"
     );
     assert_eq!(topology.describe(), expected);
     let encoder = Arc::new(Encoder::new(SchemaId(1), INFRACTIONS.schema).unwrap());
