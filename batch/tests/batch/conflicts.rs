@@ -29,7 +29,7 @@ fn another_customers_invoice_with_the_same_number_is_listed_and_not_discounted()
     assert_eq!(summary.counts, counts);
     assert!(summary.needs_a_person());
     let listed = Conflict { conflict_id: 1, invoice: theirs, discounted: ours, execution_id: 1 };
-    assert_eq!(summary.conflicts, [listed.clone()]);
+    assert_eq!(summary.conflicts, std::slice::from_ref(&listed));
     assert_eq!(world.results(), [("1001".to_owned(), "30".to_owned(), 10_000, 3_000, 7_000, 0)]);
     assert_eq!(conflicts(&world), [("1001".to_owned(), "shop-b:9".to_owned(), 500_000, None, 1, 1)]);
     assert_eq!(world.executions()[0], ("COMPLETED".to_owned(), "1 conflicts and 0 rejects".to_owned()));
