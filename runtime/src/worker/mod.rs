@@ -1,12 +1,12 @@
 //! The worker: one thread that hosts tasks of an application on a log.
 //!
-//! Its loop has two halves. [`Worker::next`] only waits, over streams, and returns one [`Happening`]; [`Worker::apply`] decides and
+//! Its loop has two halves. `Worker::next` only waits, over streams, and returns one `Happening`; `Worker::apply` decides and
 //! never waits for anything but the log and, for copies of changelogs, this machine's disk. What a worker promises: everything a step did
 //! is committed in one transaction (law 7), and after a commit whose outcome is unknown the tasks it touched go back to what was
 //! committed, offsets and state alike (law 8). A passing fault ends at most a session: see [`run`].
 //!
 //! Where the tables of its tasks end is a question of the second half that the first carries out: its answer comes back as a happening, like
-//! all else (see [`tables`]).
+//! all else (see `tables`).
 //!
 //! A worker is not a promise of parallelism: start several, in one process or many, and the group spreads the tasks.
 #![allow(clippy::disallowed_methods, reason = "the shell around the pure core: it may read the clock")]
