@@ -98,6 +98,24 @@ fn the_engine_knows_no_plate_and_no_invoice() {
     }
 }
 
+/// A map that names what is gone leads nowhere. Patterns (`*`, `NAME`) are not looked up.
+#[test]
+fn every_path_in_the_map_exists() {
+    let mut checked = 0;
+    for page in ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for path in text.split('`').skip(1).step_by(2) {
+            let first = path.split('/').next().unwrap();
+            let is_pattern = path.contains(['*', ' ']) || path.chars().any(|letter| letter.is_uppercase());
+            if path.contains('/') && !is_pattern && !first.is_empty() && root().join(first).is_dir() {
+                assert!(root().join(path).exists(), "{page} names `{path}`, which is not there");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 50, "only {checked} paths were found");
+}
+
 /// Where the process can be told to end: a point that nobody comes by proves nothing.
 #[test]
 fn every_fault_point_stands_in_the_code_once() {
