@@ -12,6 +12,7 @@ use tidegate_kafka_tests::cluster::Cluster;
 use tidegate_kafka_tests::input::encoded;
 use tidegate_kafka_tests::reader::read;
 use tidegate_kafka_tests::world::World;
+use tidegate_runtime::log::partition_for;
 
 const START: i64 = 1_780_315_200_000;
 
@@ -49,7 +50,9 @@ fn write(world: &World, records: &[Parts]) {
         let begun = OwnedHeaders::new_with_capacity(headers.len());
         let headers =
             headers.iter().fold(begun, |list, (key, value)| list.insert(Header { key, value: Some(value) }));
-        let record = BaseRecord::to("invoices").partition(0).timestamp(START).key(key).payload(value);
+        // Where its key belongs: elsewhere it would be a dead letter for that alone.
+        let partition = i32::try_from(partition_for(key, 4)).unwrap();
+        let record = BaseRecord::to("invoices").partition(partition).timestamp(START).key(key).payload(value);
         producer.send(record.headers(headers)).map_err(|(error, _)| error).unwrap();
     }
     producer.flush(Duration::from_secs(30)).unwrap();
