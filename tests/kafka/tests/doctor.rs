@@ -88,6 +88,7 @@ fn admin(brokers: &str) -> (AdminClient<DefaultClientContext>, tokio::runtime::R
 #[test]
 fn a_sound_cluster_is_told_to_be_sound() {
     let world = world();
+    world.create_topics();
     world.run("simulate invoices --count 50");
     world.run("process totals --until-end");
     let diagnosis = Diagnosis::of(&world.program.log, "--probe");
@@ -137,6 +138,7 @@ fn a_doctor_makes_nothing() {
 #[test]
 fn topics_that_were_changed_are_found() {
     let world = world();
+    world.create_topics();
     world.run("simulate invoices --count 50");
     let brokers = world.brokers();
     let no_limit = "9223372036854775807";
